@@ -1,0 +1,239 @@
+"""Read, write, resample and fit recordings: WAV, FLAC and MP3, without FFmpeg.
+
+A *waveform* is a float32 tensor ``(channel, time)`` with amplitudes in [-1, 1].
+
+Notebook: 01_speech_commands_mlp.ipynb
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+FORMATS = (".wav", ".flac", ".mp3")
+
+
+class AudioError(ValueError):
+    """A recording cannot be used; the message names the file, the reason and the way out."""
+
+
+def read(
+    file: str | Path | bytes | BinaryIO, *, allow_silence: bool = False
+) -> tuple[torch.Tensor, int]:
+    """Read a recording.
+
+    Parameters
+    ----------
+    file : path, bytes or binary file
+        WAV, FLAC or MP3 of any rate and any number of channels.
+    allow_silence : bool
+        Without it, a recording whose samples are all zero is an error: a muted microphone.
+
+    Returns
+    -------
+    waveform : float32 tensor (channel, time)
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    AudioError
+        The file is missing, unreadable, empty, cut off, not audio, holds numbers that are not
+        finite, or is silent for its whole length.
+    """
+    import torch
+
+    samples, sample_rate = read_samples(file)
+    if not allow_silence and not samples.any():
+        raise AudioError(
+            f"{_name(file)} is silent for its whole length: every sample is 0. "
+            "Was the microphone muted? Record it again."
+        )
+    return torch.from_numpy(samples.T.copy()), sample_rate
+
+
+def read_samples(file: str | Path | bytes | BinaryIO) -> tuple[np.ndarray, int]:
+    """As `read`, but returns float32 ``(time, channel)``, silence allowed, without torch."""
+    import numpy as np
+    import soundfile
+
+    name = _name(file)
+    content = _content(file)
+    if not content:
+        raise AudioError(f"{name} is empty: 0 bytes. Copy or download it again.")
+    missing = _missing_wav_bytes(content)
+    if missing:
+        raise AudioError(
+            f"{name} is cut off: {missing:,} bytes of its sound are missing. "
+            "Copy or download it again."
+        )
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+            promised, sample_rate = sound.frames, sound.samplerate
+            samples = sound.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        if content[:4] in (b"RIFF", b"fLaC") or content[:3] == b"ID3":
+            raise AudioError(
+                f"{name} is damaged or cut off ({error.error_string.rstrip('.')}). "
+                "Copy or download it again."
+            ) from error
+        raise AudioError(
+            f"{name} is not audio that can be read: its first bytes are {content[:8]!r}. "
+            f"Use one of {', '.join(FORMATS)}."
+        ) from error
+    if len(samples) == 0:
+        raise AudioError(f"{name} holds 0 samples of sound. Record or download it again.")
+    if len(samples) < promised:
+        raise AudioError(
+            f"{name} is cut off: its header promises {promised:,} samples, and {len(samples):,} "
+            "are there. Copy or download it again."
+        )
+    if not np.isfinite(samples).all():
+        bad = int((~np.isfinite(samples)).sum())
+        raise AudioError(
+            f"{name} holds {bad:,} samples that are not numbers (NaN or infinite). "
+            "Export it again as 16-bit PCM."
+        )
+    return samples, sample_rate
+
+
+def _name(file) -> str:
+    name = file if isinstance(file, str | Path) else getattr(file, "name", None)
+    return str(name) if name else "The recording"
+
+
+def _content(file) -> bytes:
+    if isinstance(file, bytes | bytearray | memoryview):
+        return bytes(file)
+    if hasattr(file, "read"):
+        return file.read()
+    path = Path(file)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise AudioError(f"{path} does not exist. Check the folder and the spelling.") from None
+    except IsADirectoryError:
+        raise AudioError(f"{path} is a folder, not a recording.") from None
+    except OSError as error:
+        raise AudioError(
+            f"{path} cannot be read ({error.strerror}). Check its permissions."
+        ) from error
+
+
+def _missing_wav_bytes(content: bytes) -> int:
+    """How many bytes a WAV file's data chunk lacks; libsndfile shortens such a clip silently."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return 0
+    position = 12
+    while position + 8 <= len(content):
+        kind, size = struct.unpack_from("<4sI", content, position)
+        position += 8
+        if kind == b"data":
+            if size in (0, 0xFFFFFFFF):  # a program that streams writes the size last, or never
+                return 0
+            return max(0, size - (len(content) - position))
+        position += size + size % 2
+    return 0
+
+
+def write(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> Path:
+    """Write a waveform ``(channel, time)`` or ``(time,)`` as 16-bit WAV or FLAC, or as MP3.
+
+    Amplitudes beyond [-1, 1] are clipped.
+
+    Raises
+    ------
+    AudioError
+        The waveform is empty, has another shape, or holds numbers that are not finite; the
+        suffix is none of .wav, .flac, .mp3; the rate does not suit the format.
+    """
+    import soundfile
+    import torch
+
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise AudioError(f"{path.name}: the suffix must be one of {', '.join(FORMATS)}.")
+    if waveform.ndim == 1:
+        waveform = waveform[None]
+    if waveform.ndim != 2 or waveform.numel() == 0:
+        raise AudioError(
+            f"A waveform has the shape (channel, time); this one has {tuple(waveform.shape)}."
+        )
+    if not torch.isfinite(waveform).all():
+        raise AudioError("The waveform holds NaN or infinite samples; nothing was written.")
+    samples = waveform.detach().cpu().clamp(-1, 1).numpy().T
+    subtype = None if path.suffix.lower() == ".mp3" else "PCM_16"
+    try:
+        soundfile.write(path, samples, sample_rate, subtype=subtype)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{path.name} cannot be written at {sample_rate} Hz ({error.error_string})."
+        ) from error
+    return path
+
+
+def to_mono(waveform: torch.Tensor) -> torch.Tensor:
+    """The mean over channels: ``(channel, time)`` -> ``(1, time)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> to_mono(torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
+    tensor([[0.5000, 1.0000]])
+    """
+    return waveform.mean(dim=0, keepdim=True)
+
+
+def resample(waveform: torch.Tensor, sample_rate: int, new_rate: int) -> torch.Tensor:
+    """Change the sample rate of ``(..., time)``, with a filter against aliasing.
+
+    Parameters
+    ----------
+    sample_rate, new_rate : int
+        In Hz. The result has ``ceil(time * new_rate / sample_rate)`` samples.
+    """
+    for rate in (sample_rate, new_rate):
+        if not (isinstance(rate, int) and rate > 0):
+            raise AudioError(f"A sample rate is a whole number of Hz above 0; this is {rate!r}.")
+    if sample_rate == new_rate:
+        return waveform
+    import torchaudio
+
+    return torchaudio.functional.resample(waveform, sample_rate, new_rate)
+
+
+def fit(waveform: torch.Tensor, samples: int) -> torch.Tensor:
+    """Pad ``(..., time)`` with zeros at the end, or cut its end, to ``(..., samples)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> fit(torch.tensor([[1.0, 2.0]]), 3)
+    tensor([[1., 2., 0.]])
+    >>> fit(torch.tensor([[1.0, 2.0]]), 1)
+    tensor([[1.]])
+    """
+    import torch
+
+    time = waveform.shape[-1]
+    if time >= samples:
+        return waveform[..., :samples]
+    return torch.nn.functional.pad(waveform, (0, samples - time))
+
+
+def load_clip(
+    file: str | Path | bytes | BinaryIO, sample_rate: int, samples: int | None = None
+) -> torch.Tensor:
+    """Read any recording as the models want it: mono ``(1, time)`` at `sample_rate`.
+
+    With `samples`, the clip is padded or cut to that length.
+    """
+    waveform, found_rate = read(file)
+    waveform = resample(to_mono(waveform), found_rate, sample_rate)
+    return waveform if samples is None else fit(waveform, samples)

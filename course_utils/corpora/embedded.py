@@ -1,0 +1,316 @@
+"""Speech that your own computer makes: the embedded corpora.
+
+No download, no account: espeak-ng speaks, with 100 synthetic speakers, into the exact layout of
+Speech Commands v0.02. It is not human speech, and every notebook says so.
+
+Notebook: 01_speech_commands_mlp.ipynb
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from course_utils import settings
+from course_utils.corpora import CorpusError
+
+#: Raise it when the bytes of the corpus change: an older corpus is then built anew.
+VERSION = 1
+
+DIGITS = tuple("zero one two three four five six seven eight nine".split())
+COMMANDS = tuple("yes no up down left right on off stop go".split())
+OTHER_WORDS = tuple(
+    "backward bed bird cat dog follow forward happy house learn marvin sheila tree visual wow".split()
+)
+#: The 35 words of Speech Commands v0.02, in alphabetical order.
+WORDS = tuple(sorted(DIGITS + COMMANDS + OTHER_WORDS))
+SHORT_SHARE = 1 / 6  # of the clips are shorter than a second, as in the real corpus
+BYTES_PER_CLIP = 33_000
+# A batch is one process. Fixed, not one a core: espeak-ng's Klatt voices depend on what was said
+# before in the same process, so that other batches would make other bytes.
+SPEAKERS_PER_BATCH = 10
+
+README = """\
+# Synthetic speech in the layout of Speech Commands v0.02
+
+Nobody said these words. They were made on this computer by the program espeak-ng {espeak}
+(https://github.com/espeak-ng/espeak-ng, GPL-3.0-or-later; the licence covers the program, not
+the sound that it makes), called by course_utils.corpora.embedded, version {version}, seed {seed}.
+
+- {speakers} synthetic speakers, described in speakers.json: accent, pitch, formants, breath, rate, and
+  a room, a microphone and a noise floor for each.
+- {clips} clips, 16 kHz, 16-bit, mono, at most one second. One in six is shorter, as in the real corpus.
+- Every speaker says {words} words: the digits {digit_takes} times, the ten commands {command_takes} times, the others once.
+- Split by speaker, 80/10/10: validation_list.txt, testing_list.txt; all else is for training.
+- _background_noise_ holds six noises of our own making.
+
+Use it to learn and to test programs. A score on it says little about human speech.
+"""
+
+
+def speech_commands(
+    folder: Path | None = None,
+    *,
+    speakers: int = 100,
+    digit_takes: int = 5,
+    command_takes: int = 4,
+    seed: int = 0,
+    processes: int | None = None,
+) -> Path:
+    """Find the embedded Speech Commands, or build them; returns the corpus folder.
+
+    The build takes less than a minute on two cores and 340 MB of disk. It is atomic: the folder
+    appears when it is complete, and what an interrupted build left is removed by the next one.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the corpus lies; default ``embedded/speech_commands-v1`` in the data folder.
+    speakers : int
+        At least 10. Of each ten, eight are for training, one for validation, one for testing.
+    digit_takes, command_takes : int
+        How often each speaker says each digit, and each of the ten commands; other words once.
+    seed : int
+        Another seed gives other speakers.
+    processes : int, optional
+        How many processes speak at a time; default one a core. It does not change the bytes.
+
+    Raises
+    ------
+    CorpusError
+        espeak-ng cannot be loaded or crashed, the disk is full, or the folder holds something
+        else. The message says what to do.
+    """
+    from filelock import FileLock
+
+    if folder is None:
+        folder = settings.data_folder() / "embedded" / f"speech_commands-v{VERSION}"
+    if speakers < 10:
+        raise ValueError(f"speakers is {speakers}; a split by speaker needs at least 10.")
+    recipe = {
+        "version": VERSION,
+        "seed": seed,
+        "speakers": speakers,
+        "takes": {
+            word: digit_takes if word in DIGITS else command_takes if word in COMMANDS else 1
+            for word in WORDS
+        },
+    }
+    if _is_complete(folder, recipe):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.parent / f".{folder.name}.lock")
+        with lock:
+            if not _is_complete(folder, recipe):  # another notebook may have built it meanwhile
+                _build(folder, recipe, processes or _cores())
+    except OSError as error:
+        raise _disk_error(error, folder) from error
+    return folder
+
+
+def background_noise_folder() -> Path:
+    """The folder of the six embedded noises, for corpora that have none of their own."""
+    return speech_commands() / "_background_noise_"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_complete(folder: Path, recipe: dict) -> bool:
+    """True if `folder` holds the corpus of `recipe`; corpus.json is the last file of a build."""
+    record = folder / "corpus.json"
+    if not record.is_file():
+        if folder.exists() and any(folder.iterdir()):
+            raise CorpusError(
+                f"{folder} exists and is not an embedded corpus: it has no corpus.json. "
+                "Move it away, or name another folder."
+            )
+        return False
+    found = json.loads(record.read_text(encoding="utf-8"))
+    if found["recipe"] != recipe:
+        raise CorpusError(
+            f"{folder} holds an embedded corpus made with other settings. "
+            "Name another folder, or delete this one to build it anew."
+        )
+    return True
+
+
+def _build(folder: Path, recipe: dict, processes: int) -> None:
+    for leftover in folder.parent.glob(f".{folder.name}.building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    clips = recipe["speakers"] * sum(recipe["takes"].values())
+    needed = clips * BYTES_PER_CLIP
+    free = shutil.disk_usage(folder.parent).free
+    if free < needed:
+        raise CorpusError(
+            f"The embedded corpus needs {needed / 1e6:.0f} MB in {folder.parent}, "
+            f"and {free / 1e6:.0f} MB are free. Free some space, or set COURSE_DATA to a folder "
+            "on another disk."
+        )
+    print(
+        f"Building the embedded corpus once: {clips:,} clips of synthetic speech, "
+        f"{needed / 1e6:.0f} MB, in less than a minute on two cores.",
+        flush=True,
+    )
+    building = folder.parent / f".{folder.name}.building-{os.getpid()}"
+    try:
+        for word in (*recipe["takes"], "_background_noise_"):
+            (building / word).mkdir(parents=True)
+        espeak = _speak(building, recipe, clips, processes)
+        _write_texts(building, recipe, clips, espeak)
+        if folder.exists():
+            folder.rmdir()  # an empty folder may stand there; a full one was refused before
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _speak(folder: Path, recipe: dict, clips: int, processes: int) -> str:
+    """Run one process a batch of speakers, `processes` at a time; returns espeak's version."""
+    from tqdm.auto import tqdm
+
+    indices = range(recipe["speakers"])
+    batches = [indices[i : i + SPEAKERS_PER_BATCH] for i in indices[::SPEAKERS_PER_BATCH]]
+    waiting = [
+        json.dumps(
+            {
+                "folder": str(folder),
+                "speakers": list(batch),
+                "takes": recipe["takes"],
+                "seed": recipe["seed"],
+                "short_share": SHORT_SHARE,
+                "background": number == 0,
+            }
+        )
+        for number, batch in enumerate(batches)
+    ]
+    running: dict[int, subprocess.Popen] = {}
+    done: dict[int, int] = {}
+    finished: set[int] = set()
+    messages: queue.Queue = queue.Queue()
+    version = ""
+    bar = tqdm(total=clips, unit=" clips", desc="speaking", leave=False)
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                number = len(batches) - len(waiting)
+                running[number] = _start(number, waiting.pop(0), messages)
+            number, message = messages.get()
+            if message is None:  # this process closed its output: it has ended
+                code = running.pop(number).wait()
+                if number not in finished:
+                    raise _crash(code)
+                continue
+            if "error" in message:
+                raise _worker_error(message, folder)
+            version = message.get("version", version)
+            done[number] = message.get("done", 0)
+            if message.get("finished"):
+                finished.add(number)
+            bar.update(sum(done.values()) - bar.n)
+    finally:
+        bar.close()
+        for process in running.values():
+            process.kill()
+        for process in running.values():
+            process.wait()
+    return version
+
+
+def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(settings.CHECKOUT), *sys.path]))
+    environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "course_utils.corpora.synthesis", job],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+
+    def read() -> None:
+        for line in process.stdout:
+            messages.put((number, json.loads(line)))
+        messages.put((number, None))
+
+    threading.Thread(target=read, daemon=True).start()
+    return process
+
+
+def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
+    from course_utils.corpora.synthesis import make_speaker, speaker_record
+
+    people = [make_speaker(index, recipe["seed"]) for index in range(recipe["speakers"])]
+    lists: dict[str, list[str]] = {"validation": [], "testing": []}
+    for person in people:
+        split = {8: "validation", 9: "testing"}.get(person.index % 10)
+        if split:
+            lists[split] += [
+                f"{word}/{person.name}_nohash_{take}.wav"
+                for word, takes in recipe["takes"].items()
+                for take in range(takes)
+            ]
+    texts = {f"{split}_list.txt": "\n".join(sorted(paths)) for split, paths in lists.items()}
+    texts["speakers.json"] = json.dumps([speaker_record(person) for person in people], indent=1)
+    texts["README.md"] = README.format(
+        espeak=espeak,
+        clips=f"{clips:,}",
+        words=len(recipe["takes"]),
+        digit_takes=recipe["takes"]["zero"],
+        command_takes=recipe["takes"]["yes"],
+        **{key: recipe[key] for key in ("version", "seed", "speakers")},
+    )
+    texts["corpus.json"] = json.dumps(
+        {"name": "embedded", "synthetic": True, "espeak": espeak, "clips": clips, "recipe": recipe},
+        indent=1,
+    )
+    for name, text in texts.items():
+        (folder / name).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _worker_error(message: dict, folder: Path) -> CorpusError:
+    if message["error"] == "espeak":
+        return CorpusError(
+            "The embedded corpus needs espeak-ng, which does not load on this computer "
+            f"({message['text']}). Use real speech instead: set COURSE_SPEECH_COMMANDS to mini "
+            "(182 MB), v0.01 (1.5 GB), v0.02 (2.4 GB), or to a folder in that layout."
+        )
+    if message["error"] == "os":
+        return _disk_error(OSError(message["errno"], message["text"]), folder)
+    return _crash(message["text"])
+
+
+def _disk_error(error: OSError, folder: Path) -> CorpusError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CorpusError(
+            f"The disk of {folder.parent} is full: the embedded corpus was not built, and what "
+            "was written of it has been removed. Free some space (the whole needs about 340 MB), "
+            "or set COURSE_DATA to a folder on another disk, and run this again."
+        )
+    return CorpusError(
+        f"The embedded corpus cannot be written to {folder.parent} ({error}). "
+        "Set COURSE_DATA to a folder that you may write to."
+    )
+
+
+def _crash(code: int | str) -> CorpusError:
+    if isinstance(code, str):
+        reason = code
+    else:
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return CorpusError(
+        f"The process that speaks ended early ({reason}); no half corpus was left. Run this "
+        "again. If it happens again, use real speech: set COURSE_SPEECH_COMMANDS=mini (182 MB)."
+    )

@@ -1,0 +1,152 @@
+"""Choose the device to compute on, and seed every random generator.
+
+Notebook: 01_speech_commands_mlp.ipynb
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+from course_utils import settings
+
+if TYPE_CHECKING:
+    import torch
+
+
+def select_device(name: str | None = None, *, threads: int | None = None) -> torch.device:
+    """Choose where to compute, set the number of CPU threads, and print one line that says why.
+
+    The order: `name`, else ``COURSE_DEVICE``; else the CUDA device with the most free memory that
+    passes a tiny test; else MPS, if it passes; else the CPU.
+
+    Parameters
+    ----------
+    name : str, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    threads : int, optional
+        Threads of torch on the CPU; default ``COURSE_THREADS``, else 1. The networks of this
+        course are small: two threads that share a busy core can be ten times slower than one.
+
+    Raises
+    ------
+    RuntimeError
+        The device that was asked for does not exist or fails the test.
+    """
+    import torch
+
+    threads = threads or settings.threads() or 1
+    torch.set_num_threads(threads)
+    name = name or settings.device_name()
+    if name:
+        device, why = _wanted(name), "you asked for it"
+    else:
+        device, why = _best()
+    if device.type == "cpu":
+        why += f", {threads} thread{'s' if threads > 1 else ''}"
+    print(f"Device: {device} ({why})")
+    return device
+
+
+def _wanted(name: str) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise RuntimeError(
+            f"COURSE_DEVICE is {name!r}, which is no device; use cpu, cuda, cuda:1 or mps."
+        ) from None
+    problem = _problem(device)
+    if problem:
+        raise RuntimeError(
+            f"The device {name!r} cannot be used: {problem} "
+            "Unset COURSE_DEVICE to let the course choose."
+        )
+    return device
+
+
+def _best() -> tuple[torch.device, str]:
+    import torch
+
+    failed = ""
+    for index in _cuda_by_free_memory():
+        device = torch.device("cuda", index)
+        problem = _problem(device)
+        if not problem:
+            free, _ = torch.cuda.mem_get_info(device)
+            return device, f"{torch.cuda.get_device_name(device)}, {free / 1e9:.0f} GB free"
+        failed = f"; {device} failed a test: {problem}"
+    if torch.backends.mps.is_available():
+        device = torch.device("mps")
+        problem = _problem(device)
+        if not problem:
+            return device, "Apple GPU"
+        failed = f"; mps failed a test: {problem}"
+    return torch.device("cpu"), f"no usable GPU found{failed}"
+
+
+def _cuda_by_free_memory() -> list[int]:
+    """Indices of the CUDA devices, the one with the most free memory first."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    free = {}
+    for index in range(torch.cuda.device_count()):
+        try:
+            free[index] = torch.cuda.mem_get_info(index)[0]
+        except RuntimeError:  # in use by someone alone, or broken: the test would fail, too
+            continue
+    return sorted(free, key=free.get, reverse=True)
+
+
+def _problem(device: torch.device) -> str:
+    """Why `device` cannot be used; empty if a tiny convolution with its gradient works there.
+
+    A device can be listed and yet fail: a driver that is too old, or a chip that this build of
+    torch has no kernels for.
+    """
+    import torch
+
+    try:
+        x = torch.ones(1, 1, 8, device=device, requires_grad=True)
+        torch.nn.functional.conv1d(x, torch.ones(1, 1, 3, device=device)).sum().backward()
+        value = x.grad.sum().item()
+    # torch reports a missing device with one of three types.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return str(error).splitlines()[0]
+    return "" if value == 18 else f"it computed {value} where 18 is right."
+
+
+def seed_everything(seed: int | None = None) -> int:
+    """Seed Python, NumPy and torch (all devices); returns the seed.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Default ``COURSE_SEED``, else 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> seed_everything(3)
+    3
+    >>> first = torch.rand(2)
+    >>> _ = seed_everything(3)
+    >>> bool((first == torch.rand(2)).all())
+    True
+    """
+    import numpy as np
+    import torch
+
+    seed = settings.seed() if seed is None else seed
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  libraries still draw from the global generator
+    torch.manual_seed(seed)
+    # cuBLAS repeats its sums in the same order only with a fixed workspace.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    return seed

@@ -1,0 +1,34 @@
+"""pytest plugin: every test writes into temporary folders, never into the student's.
+
+Loaded by ``-p`` in pyproject.toml, so that it also covers the notebooks of ``labsolutions/``,
+whose kernels inherit the environment set here.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):  # an xdist worker inherits the folders of its controller
+        return
+    folder = Path(tempfile.mkdtemp(prefix="course-tests-"))
+    config._course_folder = folder
+    os.environ.update(
+        COURSE_DATA=str(folder / "data"),
+        COURSE_RUNS=str(folder / "runs"),
+        COURSE_RESULTS=str(folder / "results.json"),
+        COURSE_OFFLINE="1",
+        COURSE_DEVICE="cpu",
+        COURSE_THREADS="1",
+        COURSE_SEED="0",
+    )
+    for variable in ("COURSE_SPEECH_COMMANDS", "COURSE_COMMON_VOICE", "COURSE_QUICK"):
+        os.environ.pop(variable, None)
+
+
+def pytest_unconfigure(config):
+    folder = getattr(config, "_course_folder", None)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
