@@ -56,6 +56,17 @@ def data_folder() -> Path:
     return _folder("COURSE_DATA", CHECKOUT / "data")
 
 
+def writable_data_folder() -> Path:
+    """The data folder, or the user's own where it is shared and cannot be written."""
+    folder = data_folder()
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if os.access(existing, os.W_OK):
+        return folder
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("speech-labbook", appauthor=False))
+
+
 def runs_folder() -> Path:
     """Folder of checkpoints and logs: ``COURSE_RUNS``, else ``runs/`` in the checkout."""
     return _folder("COURSE_RUNS", CHECKOUT / "runs")
@@ -63,7 +74,7 @@ def runs_folder() -> Path:
 
 def results_file() -> Path:
     """JSON file of results: ``COURSE_RESULTS``, else ``results.json`` in the data folder."""
-    return _folder("COURSE_RESULTS", data_folder() / "results.json")
+    return _folder("COURSE_RESULTS", writable_data_folder() / "results.json")
 
 
 def speech_commands_source() -> str:

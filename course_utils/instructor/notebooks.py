@@ -1,0 +1,247 @@
+"""Solution notebooks as the tools see them: cells with readable ids, exercises, stubs.
+
+An exercise is known by its number. Exercise 1.3 is the cells ``task-1-3`` (heading, info line and
+task), ``ex-1-3`` (the code), ``check-1-3`` and ``hints-1-3``; in the code, the lines between
+``### BEGIN SOLUTION`` and ``### END SOLUTION`` are the solution.
+"""
+
+import json
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+_HEADING = re.compile(r"### Exercise (?P<id>\d+\.\d+) - (?P<title>\S.*)")
+_INFO = re.compile(
+    r"Difficulty (?P<difficulty>[1-5])/5 · (?P<minutes>\d+) min · (?P<points>\d+) points?"
+    r" · needs (?P<needs>nothing before|\d+\.\d+(?:(?:, | and )\d+\.\d+)*)"
+)
+_REGION = re.compile(
+    r"^(?P<indent>[ \t]*)### BEGIN SOLUTION[ \t]*\n(?:.*\n)*?[ \t]*### END SOLUTION[ \t]*$",
+    re.MULTILINE,
+)
+
+
+class NotebookError(ValueError):
+    """A notebook breaks a convention of the course; the message says which, and in which cell."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a solution notebook.
+
+    Attributes
+    ----------
+    id : str
+        Stage and number, such as ``"1.3"``.
+    title : str
+        The heading's text after the number.
+    difficulty : int
+        1 (easy) to 5.
+    minutes : int
+        Time to plan for it.
+    points : int
+        What the check cell is worth.
+    needs : tuple of str
+        Ids of the exercises that must be solved before.
+    solution : str
+        Source of the completed cell, markers included.
+    check : str
+        Source of the check cell.
+    """
+
+    id: str
+    title: str
+    difficulty: int
+    minutes: int
+    points: int
+    needs: tuple[str, ...]
+    solution: str
+    check: str
+
+    @property
+    def name(self) -> str:
+        """``"Exercise 1.3 - Title"``: what a stub, a check and a mark sheet call it."""
+        return f"Exercise {self.id} - {self.title}"
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Stage and number as integers, so that 1.10 sorts after 1.9."""
+        stage, number = self.id.split(".")
+        return int(stage), int(number)
+
+    @property
+    def placeholder(self) -> str:
+        """The two lines that stand in a student's cell instead of the solution."""
+        message = f"{self.name}: replace this line with your code."
+        literal = json.dumps(message, ensure_ascii=False)  # a title may hold quotes
+        return f"# YOUR CODE HERE\nraise NotImplementedError({literal})"
+
+    @property
+    def stub(self) -> str:
+        """Source of the cell that a student starts from."""
+        return stub_source(self.solution, self)
+
+    def cell(self, part: str) -> str:
+        """The id of one of its cells: ``part`` is ``task``, ``ex``, ``check`` or ``hints``."""
+        return f"{part}-{self.id.replace('.', '-')}"
+
+
+def stub_source(cell_source: str, exercise: Exercise) -> str:
+    """A completed exercise cell with the solution taken out.
+
+    Parameters
+    ----------
+    cell_source : str
+        Source of the cell, with at least one region between the solution markers.
+    exercise : Exercise
+        Whose id and title the ``NotImplementedError`` shall name.
+
+    Returns
+    -------
+    str
+        The cell that the student gets.
+
+    Raises
+    ------
+    NotebookError
+        If there is no region, or a marker without its partner.
+
+    Examples
+    --------
+    >>> exercise = Exercise("1.3", "Twice", 1, 5, 1, (), "", "")
+    >>> source = "def twice(x):\\n    ### BEGIN SOLUTION\\n    return 2 * x\\n    ### END SOLUTION"
+    >>> print(stub_source(source, exercise))
+    def twice(x):
+        # YOUR CODE HERE
+        raise NotImplementedError("Exercise 1.3 - Twice: replace this line with your code.")
+    """
+    stub, regions = _REGION.subn(
+        lambda region: textwrap.indent(exercise.placeholder, region["indent"]), cell_source
+    )
+    if not regions:
+        raise NotebookError(f"cell {exercise.cell('ex')} has no region between solution markers")
+    if re.search("BEGIN SOLUTION|END SOLUTION", stub):
+        raise NotebookError(f"cell {exercise.cell('ex')} has a solution marker without its partner")
+    return stub
+
+
+def exercises(notebook: NotebookNode) -> list[Exercise]:
+    """The exercises of a solution notebook, in the order in which they stand.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        A notebook of ``labsolutions/``.
+
+    Returns
+    -------
+    list of Exercise
+
+    Raises
+    ------
+    NotebookError
+        If a cell of an exercise is missing, or its heading, its info line, its points or its
+        solution markers do not follow the conventions. All the problems are named, one a line.
+    """
+    cells = {cell.get("id"): cell for cell in notebook.cells}
+    found, problems = [], []
+    for cell in notebook.cells:
+        match = re.fullmatch(r"ex-(\d+)-(\d+)", cell.get("id", ""))
+        if match:
+            try:
+                found.append(_exercise(cells, ".".join(match.groups())))
+            except NotebookError as error:
+                problems.append(str(error))
+    if problems:
+        raise NotebookError("\n".join(problems))
+    return found
+
+
+def _exercise(cells: dict[str, NotebookNode], exercise_id: str) -> Exercise:
+    dashed = exercise_id.replace(".", "-")
+    parts = {part: cells.get(f"{part}-{dashed}") for part in ("task", "ex", "check")}
+    for part, cell_type in (("task", "markdown"), ("ex", "code"), ("check", "code")):
+        if parts[part] is None:
+            raise NotebookError(f"cell {part}-{dashed} is missing")
+        if parts[part].cell_type != cell_type:
+            raise NotebookError(f"cell {part}-{dashed} is not a {cell_type} cell")
+
+    blocks = [block.strip() for block in re.split(r"\n\s*\n", parts["task"].source.strip())]
+    heading = _HEADING.fullmatch(blocks[0])
+    if heading is None or heading["id"] != exercise_id:
+        raise NotebookError(
+            f'cell task-{dashed} does not start with "### Exercise {exercise_id} - Title"'
+        )
+    info = _INFO.fullmatch(blocks[1]) if len(blocks) > 1 else None
+    if info is None:
+        raise NotebookError(
+            f"cell task-{dashed}: the second block is not an info line such as "
+            '"Difficulty 2/5 · 10 min · 2 points · needs 1.2" (or "needs nothing before")'
+        )
+    points = parts["check"].metadata.get("nbgrader", {}).get("points")
+    if points != int(info["points"]):
+        raise NotebookError(
+            f"cell task-{dashed} promises {info['points']} points, its check gives {points}"
+        )
+    exercise = Exercise(
+        id=exercise_id,
+        title=heading["title"],
+        difficulty=int(info["difficulty"]),
+        minutes=int(info["minutes"]),
+        points=points,
+        needs=tuple(re.findall(r"\d+\.\d+", info["needs"])),
+        solution=parts["ex"].source,
+        check=parts["check"].source,
+    )
+    stub_source(exercise.solution, exercise)  # raises if the markers are not in order
+    return exercise
+
+
+def read(path: Path) -> NotebookNode:
+    """A notebook exactly as it is on disk: ``nbformat.read`` would mend its ids on the way.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.ipynb`` file.
+
+    Returns
+    -------
+    NotebookNode
+
+    Raises
+    ------
+    NotebookError
+        If it is not a valid notebook of format 4.5 or later, or an id is missing or used twice.
+    """
+    try:
+        notebook = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise NotebookError(f"not a notebook ({error})") from None
+    version = (notebook.get("nbformat"), notebook.get("nbformat_minor"))
+    if version[0] != 4 or version[1] < 5:
+        raise NotebookError(f"format {version[0]}.{version[1]} has no cell ids; save it in Jupyter")
+    ids = [cell.get("id") for cell in notebook.cells]
+    if None in ids:
+        raise NotebookError(f"cell number {ids.index(None) + 1} has no id")
+    repeated = sorted({name for name in ids if ids.count(name) > 1})
+    if repeated:
+        raise NotebookError(f"used more than once: the cell id {', '.join(repeated)}")
+    invalid = next(nbformat.validator.iter_validate(notebook), None)
+    if invalid is not None:
+        raise NotebookError(f"not a valid notebook ({str(invalid).splitlines()[0]})")
+    return notebook
+
+
+def to_text(notebook: NotebookNode) -> str:
+    """The text of a notebook's file, as Jupyter itself would write it."""
+    return nbformat.v4.writes(notebook) + "\n"
+
+
+def write(path: Path, notebook: NotebookNode) -> None:
+    """Write a notebook with the same line ends on every system, so that bytes can be compared."""
+    path.write_bytes(to_text(notebook).encode())
