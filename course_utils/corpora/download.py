@@ -178,9 +178,7 @@ def _fetch(
 def _download(url: str, part: Path, size: int, retries: int, timeout: float) -> None:
     """Fill `part` up to `size` bytes, in as many tries as it needs."""
     furthest, failures = _size(part), 0
-    with tqdm(
-        total=size, initial=furthest, unit="B", unit_scale=True, desc=part.stem, leave=False
-    ) as bar:
+    with tqdm(total=size, initial=furthest, unit="B", unit_scale=True, desc=part.stem) as bar:
         while _size(part) < size:
             try:
                 _try(url, part, size, timeout, bar)
@@ -375,7 +373,7 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
             raise tarfile.ReadError("its list of files breaks off")
         _require_space(folder.parent, sum(member.size for member in members), archive.name)
         folder.mkdir()
-        for member in tqdm(members, desc=f"Unpacking {archive.name}", unit=" files", leave=False):
+        for member in tqdm(members, desc=f"Unpacking {archive.name}", unit=" files"):
             tar.extract(member, folder, filter="data")
 
 
@@ -389,7 +387,7 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
         members = [member for member in file.infolist() if not _is_litter(member.filename)]
         _require_space(folder.parent, sum(member.file_size for member in members), archive.name)
         folder.mkdir()
-        for member in tqdm(members, desc=f"Unpacking {archive.name}", unit=" files", leave=False):
+        for member in tqdm(members, desc=f"Unpacking {archive.name}", unit=" files"):
             file.extract(member, folder)
 
 
@@ -460,4 +458,4 @@ def _size(path: Path) -> int:
 
 
 def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e6:.1f} MB" if size < 1e10 else f"{size / 1e9:.1f} GB"

@@ -84,9 +84,7 @@ class Speaker:
             f"roughness {self.roughness}",
             f"consonants {self.consonants[0]} {self.consonants[1]}",
         ]
-        formants = zip(
-            self.formant_frequency, self.formant_height, self.formant_width, strict=True
-        )
+        formants = zip(self.formant_frequency, self.formant_height, self.formant_width, strict=True)
         lines += [
             f"formant {number} {frequency:.0f} {height:.0f} {width:.0f}"
             for number, (frequency, height, width) in enumerate(formants)
@@ -280,9 +278,7 @@ class Studio:
             self._responses[key] = response, frequency ** (speaker.noise_colour / 2)
         return self._responses[key]
 
-    def record(
-        self, dry: np.ndarray, speaker: Speaker, random: np.random.Generator
-    ) -> np.ndarray:
+    def record(self, dry: np.ndarray, speaker: Speaker, random: np.random.Generator) -> np.ndarray:
         """Put dry speech ``(time,)`` into the speaker's room; returns ``(time,)`` in [-1, 1]."""
         size = 1 << int(np.ceil(np.log2(len(dry) + ROOM_SECONDS * SAMPLE_RATE)))
         response, noise_response = self._response(speaker, size)

@@ -45,6 +45,7 @@ _KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "na
 # Everything else in a cell's metadata is somebody's editor, screen or clock.
 _KEPT_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "tags")
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_MARKED = re.compile("(?:BEGIN|END) SOLUTION")
 _MARKER = re.compile(r"(?:BEGIN|END) (?:SOLUTION|HIDDEN TESTS|MARK SCHEME)")
 # After a word character it is the path of a web address or of a relative folder.
 _ABSOLUTE = re.compile(
@@ -52,7 +53,7 @@ _ABSOLUTE = re.compile(
     + re.escape(tempfile.gettempdir())
     + r")[^\s'\"<>)]*"
 )
-_BASE64 = re.compile(r"data:[\w/+.-]+;base64,[\w+/=\s]+")
+_BASE64 = re.compile(r"data:[\w/+.-]+;base64,[\w+/=]+")
 
 
 def tidy(notebook: NotebookNode) -> None:
@@ -189,7 +190,7 @@ def _preprocessed(notebook: NotebookNode, by_cell: Mapping[str, Exercise]) -> No
         def preprocess_cell(self, cell, resources, cell_index):
             if cell.id in by_cell:
                 self.code_stub = {"python": by_cell[cell.id].placeholder}
-            elif cell.metadata.get("nbgrader", {}).get("solution") or "SOLUTION" in cell.source:
+            elif cell.metadata.get("nbgrader", {}).get("solution") or _MARKED.search(cell.source):
                 raise NotebookError(
                     f"cell {cell.id}: a solution belongs into an exercise cell, such as ex-1-3"
                 )
@@ -254,12 +255,13 @@ def run(notebook: NotebookNode, folder: Path, variables: Mapping[str, str]) -> N
         If a cell fails, takes longer than :data:`TIMEOUT`, or ends the kernel.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     started = ["none"]
     client = NotebookClient(
         notebook,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # else each kernel warns of its local socket
         timeout=TIMEOUT,
         record_timing=False,
         # Without it nbclient 0.11 fails at the first Output widget; tidy() takes the state out.
@@ -271,7 +273,7 @@ def run(notebook: NotebookNode, folder: Path, variables: Mapping[str, str]) -> N
         client.execute(env=dict(variables))
     except CellExecutionError as error:
         raise NotebookError(f"cell {started[-1]}: {error.ename}: {error.evalue}") from None
-    except (CellControlSignal, DeadKernelError) as error:
+    except (CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(f"cell {started[-1]}: {str(error).splitlines()[0]}") from None
     tidy(notebook)
 
@@ -338,9 +340,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--source", type=Path, default=settings.CHECKOUT / "labsolutions")
     parser.add_argument("--target", type=Path, default=settings.CHECKOUT / "notebooks")
     options = parser.parse_args(arguments)
+    source, target = options.source.resolve(), options.target.resolve()
 
     try:
-        paths = _chosen(options.source.resolve(), options.names)
+        paths = _chosen(source, options.names)
     except NotebookError as error:
         print(error, file=sys.stderr)
         return 1
@@ -349,7 +352,7 @@ def main(arguments: list[str] | None = None) -> int:
     for path in paths:
         try:
             solution = read(path)
-            texts[options.target / path.name] = to_text(student_notebook(solution))
+            texts[target / path.name] = to_text(student_notebook(solution))
         except NotebookError as error:
             problems += _named(path, str(error).splitlines())
         else:
@@ -359,14 +362,14 @@ def main(arguments: list[str] | None = None) -> int:
         for path, text in texts.items():
             problems += _out_of_step(path, text)
     elif not problems:  # all or none: half a release would be out of step with itself
-        options.target.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
             changed = bool(_out_of_step(path, text))
             if changed:
                 path.write_bytes(text.encode())
             print(f"{'wrote' if changed else 'unchanged':10} {path.name}")
     if not options.names:
-        problems += _orphans(options.source, options.target)
+        problems += _orphans(source, target)
     for problem in problems:
         print(problem, file=sys.stderr)
     if options.check and not problems:

@@ -1,0 +1,100 @@
+"""Train once, load the next time: checkpoints that know what made them.
+
+A checkpoint's file name ends in a key: a hash of the code, the settings, the corpus and the
+device. Change any of them and the model is trained anew; change none and it is loaded.
+
+Notebook: 01_speech_commands_mlp.ipynb
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from course_utils import settings
+
+
+class Run:
+    """One training, identified by all that decides its result.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"mlp-raw"``; the start of the file name.
+    parameters : dict
+        What JSON can hold: epochs, learning rate, seed.
+    code : functions and classes
+        What the training calls; their source is a part of the key.
+    data : str
+        A fingerprint of the corpus.
+    device : str
+        Results differ in the last digits between devices.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        parameters: dict[str, Any],
+        code: Iterable[Callable],
+        data: str,
+        device: str = "cpu",
+    ):
+        import torch
+
+        parts = [
+            json.dumps(parameters, sort_keys=True),
+            *(inspect.getsource(item) for item in code),
+            data,
+            str(device),
+            torch.__version__,
+        ]
+        self.key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+        self.path: Path = settings.runs_folder() / f"{name}-{self.key}.pt"
+
+    def load(self) -> dict[str, Any] | None:
+        """What `save` wrote, or None if this training is still to be done; says which."""
+        import torch
+
+        if settings.quick() or not self.path.is_file():
+            return None
+        try:
+            # weights_only: a checkpoint holds tensors and numbers, and never runs code.
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            aside = self.path.with_suffix(".damaged")
+            self.path.replace(aside)
+            print(
+                f"The checkpoint {self.path.name} is damaged ({type(error).__name__}); it is now "
+                f"{aside.name}, and the model is trained anew."
+            )
+            return None
+        print(
+            f"Loaded {self.path.name}: code, settings and corpus are the same. "
+            "Delete the file to train again."
+        )
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write tensors and numbers; atomic, so that a full disk leaves no half file."""
+        import torch
+
+        if settings.quick():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            torch.save(state, temporary)
+            temporary.replace(self.path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            print(
+                f"The checkpoint was not saved ({str(error).splitlines()[0]}). The model is "
+                "trained and usable; a rerun of this notebook trains it again."
+            )
+        finally:
+            temporary.unlink(missing_ok=True)
