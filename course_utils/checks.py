@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,18 @@ from course_utils import settings
 # ---------------------------------------------------------------- saying what is wrong
 
 
+class CheckFailed(AssertionError):
+    """An answer is not right. A notebook shows its message, and not the insides of the check."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks an exception for this
+        lines = []
+        if self.__cause__ is not None:  # an error in the answer itself: there the lines help
+            lines = traceback.format_exception(self.__cause__)
+            own = [line for line in lines if Path(__file__).name not in line]
+            lines = [part for line in own for part in line.rstrip("\n").split("\n")]
+        return [*lines, f"AssertionError: {self}"]
+
+
 def fail(expected: Any, got: Any, cause: str) -> None:
     """Raise the AssertionError that every check raises.
 
@@ -31,9 +44,9 @@ def fail(expected: Any, got: Any, cause: str) -> None:
     --------
     >>> fail("(2, 1)", "(1, 2)", "the axes are swapped")
     Traceback (most recent call last):
-    AssertionError: expected (2, 1), got (1, 2); likely cause: the axes are swapped
+    course_utils.checks.CheckFailed: expected (2, 1), got (1, 2); likely cause: the axes are swapped
     """
-    raise AssertionError(f"expected {expected}, got {got}; likely cause: {cause}")
+    raise CheckFailed(f"expected {expected}, got {got}; likely cause: {cause}")
 
 
 def passed(what: str) -> None:
@@ -52,7 +65,7 @@ def call(function: Callable, *arguments: Any, **named: Any) -> Any:
         raise
     except Exception as error:
         name = getattr(function, "__name__", type(function).__name__)
-        raise AssertionError(
+        raise CheckFailed(
             f"expected {name} to return, got {type(error).__name__}: {error}; "
             "likely cause: the line of your code that the traceback above points at"
         ) from error
@@ -420,7 +433,9 @@ def evaluate(answer: Callable) -> None:
         math.log(math.fsum(math.exp(v) for v in row)) - row[label]
         for row, label in zip(rows, labels.tolist(), strict=True)
     ]
-    right = sum(row.index(max(row)) == label for row, label in zip(rows, labels, strict=True))
+    right = sum(
+        row.index(max(row)) == label for row, label in zip(rows, labels.tolist(), strict=True)
+    )
     for batch_size in (7, 3, 100):
         model = Watched().train()
         result = call(answer, model, logits, labels, batch_size)

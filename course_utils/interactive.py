@@ -418,12 +418,12 @@ class VoicePanel(_Shown):
         self.forget_button = ipywidgets.Button(description="Forget my recording")
         self.forget_button.layout.width = "auto"
         self.forget_button.on_click(lambda _button: self.forget())
-        note = "Record a word, or upload a WAV, FLAC or MP3 file. It goes to the kernel of this "
-        note += "notebook, stays in its memory, and is written nowhere."
-        buttons = ipywidgets.HBox([self.recorder, self.upload, self.forget_button])
-        buttons.layout.flex_flow = "row wrap"
-        self._box = ipywidgets.VBox([ipywidgets.HTML(note), buttons, self.recorder.output])
-        _show_widget(self._box)
+        note = ipywidgets.HTML(
+            "Record a word, or upload a WAV, FLAC or MP3 file. Your voice stays in the memory of "
+            "this notebook's kernel; the course writes it to no file."
+        )
+        buttons = ipywidgets.HBox([self.upload, self.forget_button])
+        _show_widget(ipywidgets.VBox([note, self.recorder, buttons, self.recorder.output]))
 
     def forget(self) -> None:
         """Delete the recording or upload and what was shown of it."""
@@ -502,6 +502,7 @@ class ShiftExplorer(_Shown):
         self.shift = ipywidgets.IntSlider(
             0, -300, 300, 10, description="Shift (ms)", continuous_update=False
         )
+        self.shift.layout.width = "30em"
         self._figure = _figure(2.6)
         self._figure.subplots(1, 2, width_ratios=(3, 2))
         self._figure.subplots_adjust(0.08, 0.2, 0.96, 0.88, wspace=0.3)
@@ -529,9 +530,10 @@ class ShiftExplorer(_Shown):
         ranking = sorted(heard, key=heard.get, reverse=True)
         shares = [f"{name} {100 * heard[name]:.0f} %" for name in ranking]
         place = ranking.index(word) + 1 if word in heard else "none"
-        label = f"{word}, shifted by {shift:+d} ms"
-        words = f"{label}. Most probable: {', '.join(shares[:5])}. "
-        words += f"The true word is number {place} of {len(ranking)}."
+        moved = f"{abs(shift)} ms {'earlier' if shift < 0 else 'later'}" if shift else "not shifted"
+        label = f"{word}, {moved}"
+        result = f"The true word is number {place} of {len(ranking)}."
+        words = f"{label}. Most probable: {', '.join(shares[:5])}. {result}"
 
         left, right = self._figure.axes
         left.clear()
@@ -546,7 +548,8 @@ class ShiftExplorer(_Shown):
         )
         right.bar_label(bars, fmt="%.0f %%", padding=3)
         right.set(xlim=(0, 115), xlabel="Probability (%)", title="What the model hears")
-        page = f"{_image(self._figure, words)}<div>{html.escape(words)}</div>"
+        right.spines[["top", "right"]].set_visible(False)
+        page = f"{_image(self._figure, words)}<div>{result}</div>"
         return page + plotting.player(clip, self._sample_rate, label).data, words
 
 

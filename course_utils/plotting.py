@@ -103,7 +103,7 @@ def waveform(x, sample_rate, ax=None, label=None, **line):
     style = {"color": _COLOURS[len(ax.lines) % len(_COLOURS)], "linewidth": 0.7} | line
     ax.plot(np.arange(x.size) / sample_rate, x, label=label, **style)
     limit = 1.05 * max(0.01, *(np.abs(drawn.get_ydata()).max() for drawn in ax.lines))
-    end = max(x.size / sample_rate, *(np.max(drawn.get_xdata()) for drawn in ax.lines))
+    end = max(x.size / sample_rate, ax.get_xlim()[1] if len(ax.lines) > 1 else 0)
     ax.set(xlabel="Time (s)", ylabel="Amplitude", xlim=(0, end), ylim=(-limit, limit))
     if label is not None:
         ax.legend(loc="upper right", frameon=False)

@@ -226,6 +226,13 @@ def _row(same: list[dict]) -> dict[str, str]:
 class Table:
     """The results table: ``rows`` is a list of dicts of text; shown as HTML or as plain text.
 
+    >>> Table([{"Model": "MLP *", "Value (%)": "87.3"}])
+    Results, stage by stage
+    Model  Value (%)
+    -----  ---------
+    MLP *       87.3
+    * the stage's main result
+
     Notebook: 01_speech_commands_mlp.ipynb
     """
 

@@ -19,6 +19,18 @@ from typing import Any
 from course_utils import settings
 
 
+def _source(item: Callable) -> str:
+    """Source of a function or a class, also of one defined in a notebook.
+
+    In a notebook Python finds the lines of functions, but up to 3.12 not those of classes.
+    """
+    try:
+        return inspect.getsource(item)
+    except OSError:
+        methods = [value for value in vars(item).values() if inspect.isfunction(value)]
+        return item.__qualname__ + "".join(inspect.getsource(method) for method in methods)
+
+
 class Run:
     """One training, identified by all that decides its result.
 
@@ -49,7 +61,7 @@ class Run:
 
         parts = [
             json.dumps(parameters, sort_keys=True),
-            *(inspect.getsource(item) for item in code),
+            *(_source(item) for item in code),
             data,
             str(device),
             torch.__version__,

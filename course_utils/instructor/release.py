@@ -45,7 +45,7 @@ _KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "na
 # Everything else in a cell's metadata is somebody's editor, screen or clock.
 _KEPT_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "tags")
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-_MARKED = re.compile("(?:BEGIN|END) SOLUTION")
+_SOLUTION_MARKER = re.compile("(?:BEGIN|END) SOLUTION")
 _MARKER = re.compile(r"(?:BEGIN|END) (?:SOLUTION|HIDDEN TESTS|MARK SCHEME)")
 # After a word character it is the path of a web address or of a relative folder.
 _ABSOLUTE = re.compile(
@@ -190,7 +190,9 @@ def _preprocessed(notebook: NotebookNode, by_cell: Mapping[str, Exercise]) -> No
         def preprocess_cell(self, cell, resources, cell_index):
             if cell.id in by_cell:
                 self.code_stub = {"python": by_cell[cell.id].placeholder}
-            elif cell.metadata.get("nbgrader", {}).get("solution") or _MARKED.search(cell.source):
+            elif cell.metadata.get("nbgrader", {}).get("solution") or _SOLUTION_MARKER.search(
+                cell.source
+            ):
                 raise NotebookError(
                     f"cell {cell.id}: a solution belongs into an exercise cell, such as ex-1-3"
                 )

@@ -382,7 +382,7 @@ def test_explorer_shows_the_shifted_clip_and_what_is_heard(pages, monkeypatch):
     explorer.shift.value = 100
     assert torch.equal(given[-1], interactive.shifted(clips[0], 1600))
     assert torch.equal(played[-1], given[-1])
-    assert "+100 ms. Most probable: no 60 %, up 10 %" in explorer.words
+    assert "yes, 100 ms later. Most probable: no 60 %, up 10 %" in explorer.words
     assert "number 5 of 6" in explorer.words
     explorer.choice.value = 1
     assert torch.equal(given[-1], interactive.shifted(clips[1], 1600))
@@ -392,7 +392,7 @@ def test_explorer_shows_the_shifted_clip_and_what_is_heard(pages, monkeypatch):
     assert len(first) == 4
     assert len(controls) == 1
     (alt,) = alts(first[-1]["text/html"])
-    assert "no, shifted by -300 ms" in alt
+    assert "no, 300 ms earlier" in alt
     assert first[-1]["text/html"].count("<audio") == 1
     bars = explorer._figure.axes[1]
     assert [tick.get_text() for tick in bars.get_yticklabels()][-1] == "yes"

@@ -1,0 +1,344 @@
+"""Plots have labels and limits, figures have alt text, players have the true loudness."""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+from itertools import pairwise
+
+import matplotlib
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from course_utils import plotting
+
+RATE = 16000
+WORDS = ["yes", "no", "up"]
+HISTORY = {
+    "train_loss": [2.3, 1.0, 0.5],
+    "validation_loss": [2.2, 0.9, 1.1],
+    "train_accuracy": [0.1, 0.6, 0.9],
+    "validation_accuracy": [0.1, 0.7, 0.6],
+    "seconds": [3.0, 3.0, 3.0],
+}
+ALT = 'A sine of 440 Hz & "nothing" <else>'
+
+
+@pytest.fixture(autouse=True)
+def close():
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def tone():
+    """Silence, then a tone of 1 kHz in the second half: (time,), 1 s."""
+    x = 0.25 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    x[: RATE // 2] = 0
+    return x
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """The list of HTML texts that were displayed."""
+    texts = []
+    monkeypatch.setattr("IPython.display.display", lambda item: texts.append(item.data))
+    return texts
+
+
+def png(text: str) -> bytes:
+    return base64.b64decode(re.search(r'src="data:image/png;base64,([^"]+)"', text)[1])
+
+
+def decoded(text: str):
+    mp3 = base64.b64decode(re.search(r'src="data:audio/mpeg;base64,([^"]+)"', text)[1])
+    return soundfile.read(io.BytesIO(mp3), dtype="float32")
+
+
+def rms(x) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+# --- plots ------------------------------------------------------------------------------------
+
+
+def test_import_loads_nothing_heavy():
+    code = (
+        "import sys, course_utils.plotting; print([name for name in ('matplotlib', 'torch', "
+        "'librosa', 'sklearn', 'soundfile', 'IPython') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_waveform_is_in_seconds_and_symmetric(tone):
+    ax = plotting.waveform(tone - 0.1, RATE)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Amplitude")
+    assert ax.get_xlim() == pytest.approx((0, 1))
+    low, high = ax.get_ylim()
+    assert low == -high and high == pytest.approx(1.05 * 0.35, rel=1e-3)
+    np.testing.assert_allclose(ax.lines[0].get_xdata()[[0, 1, -1]], [0, 1 / RATE, 1 - 1 / RATE])
+
+
+def test_waveform_takes_a_tensor_and_adds_a_line(tone):
+    ax = plotting.waveform(tone, RATE, label="short")
+    longer = torch.from_numpy(np.tile(2 * tone, 2))[None].requires_grad_()
+    assert plotting.waveform(longer, RATE, ax=ax, label="long", alpha=0.5) is ax
+    assert len(ax.lines) == 2 and ax.lines[0].get_color() != ax.lines[1].get_color()
+    assert ax.get_xlim()[1] == pytest.approx(2) and ax.get_ylim()[1] == pytest.approx(0.525)
+    plotting.waveform(tone, RATE, ax=ax)
+    assert ax.get_xlim()[1] == pytest.approx(2) and ax.get_ylim()[1] == pytest.approx(0.525)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["short", "long"]
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros(0, np.float32), "empty"),
+        (np.array([0.1, np.nan], np.float32), "1 samples that are NaN"),
+        (np.zeros((2, 10), np.float32), r"got shape \(2, 10\)"),
+        (np.zeros((1, 1, 10), np.float32), "got shape"),
+        (np.zeros(10, np.int16), "int16"),
+    ],
+)
+@pytest.mark.parametrize("draw", [plotting.waveform, plotting.log_mel, "player"])
+def test_a_bad_clip_is_named(x, message, draw):
+    with pytest.raises(ValueError, match=message):
+        plotting.player(x, RATE, "x") if draw == "player" else draw(x, RATE)
+
+
+@pytest.mark.parametrize("rate", [0, -16000, 16000.5])
+def test_a_bad_sample_rate_is_named(tone, rate):
+    with pytest.raises(ValueError, match="sample_rate"):
+        plotting.waveform(tone, rate)
+
+
+def test_log_mel_has_the_tone_where_it_belongs(tone):
+    ax = plotting.log_mel(torch.from_numpy(tone), RATE)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Time (s)", "Frequency (Hz)")
+    assert ax.get_xlim() == pytest.approx((0, 1))
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["250", "500", "1k", "2k", "4k"]
+    mesh = ax.collections[0]
+    level = np.asarray(mesh.get_array())  # (mel, frame)
+    assert level.shape == (64, 101) and level.max() == pytest.approx(0) and level.min() >= -80
+    edges, times = mesh.get_coordinates()[:, 0, 1], mesh.get_coordinates()[0, :, 0]
+    band = level[:, 75].argmax()
+    assert edges[band] <= 1000 <= edges[band + 1]
+    assert level[:, :45].max() == -80  # silence
+    assert times[50] < 0.5 < times[51]
+    assert len(ax.figure.axes) == 2  # the colour bar
+    top, middle, bottom = (ax.transData.transform((0, hz))[1] for hz in (4000, 2000, 1000))
+    assert top - middle == pytest.approx(middle - bottom, rel=0.01)  # octaves above 1 kHz
+
+
+def test_log_mel_on_given_axes_without_colorbar_and_with_a_short_clip():
+    _, ax = plt.subplots()
+    assert plotting.log_mel(np.full(100, 0.1), RATE, ax=ax, colorbar=False) is ax
+    assert len(ax.figure.axes) == 1
+
+
+def test_class_balance_stacks_the_splits():
+    counts = {"train": {"yes": 5, "no": 7}, "test": {"no": 2, "up": 3}}
+    ax = plotting.class_balance(counts)
+    assert ax.get_ylabel() == "Clips"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["yes", "no", "up"]
+    assert [(bar.get_y(), bar.get_height()) for bar in ax.patches] == [
+        (0, 5),
+        (0, 7),
+        (0, 0),
+        (5, 0),
+        (7, 2),
+        (0, 3),
+    ]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train (12)", "test (5)"]
+    assert len({bar.get_hatch() for bar in ax.patches}) == 2
+    with pytest.raises(ValueError, match="no words"):
+        plotting.class_balance({"train": {}})
+
+
+@pytest.mark.parametrize("draw", ["balance", "confusion"])
+def test_labels_of_35_words_do_not_overlap(draw):
+    words = [f"backward{i}" for i in range(35)]
+    if draw == "balance":
+        ax = plotting.class_balance({"train": dict.fromkeys(words, 10)})
+    else:
+        ax = plotting.confusion_matrix(range(35), range(35), words)
+    ax.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert len(boxes) == 35
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+    assert min(box.y0 for box in boxes) >= 0
+
+
+def test_clip_lengths_in_seconds():
+    ax = plotting.clip_lengths(torch.tensor([8000, 16000, 16000]), RATE)
+    assert ax.get_xlabel() == "Length (s)" and ax.get_yscale() == "log"
+    assert sum(bar.get_height() for bar in ax.patches) == 3
+    assert ax.patches[0].get_x() == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="no clip lengths"):
+        plotting.clip_lengths([], RATE)
+
+
+def test_learning_curves():
+    axes = plotting.learning_curves(HISTORY, chance=0.1)
+    assert [ax.get_ylabel() for ax in axes] == ["Loss", "Accuracy (%)"]
+    assert [len(ax.lines) for ax in axes] == [2, 3]
+    train, validation, chance = axes[1].lines
+    np.testing.assert_allclose(train.get_ydata(), [10, 60, 90])
+    np.testing.assert_array_equal(train.get_xdata(), [1, 2, 3])
+    assert train.get_linestyle() != validation.get_linestyle()
+    assert train.get_marker() != validation.get_marker()
+    assert chance.get_linestyle() == ":" and chance.get_ydata()[0] == pytest.approx(10)
+    assert axes[0].get_ylim() == pytest.approx((0, 1.05 * 2.3)) and axes[1].get_ylim() == (0, 102)
+
+
+def test_learning_curves_on_given_axes_and_with_error_rates():
+    _, axes = plt.subplots(2)
+    history = {"train_loss": [3.0, np.nan], "validation_cer": [1.2, 0.4]}
+    assert plotting.learning_curves(history, axes=axes)[1] is axes[1]
+    assert axes[1].get_ylabel() == "Character error rate (%)" and axes[1].get_ylim()[1] > 120
+    assert "best in epoch 2" in plotting.describe_curves(history)
+    with pytest.raises(ValueError, match="train_loss"):
+        plotting.learning_curves({"seconds": [1.0]})
+
+
+def test_one_epoch_is_a_visible_point_at_1():
+    [ax] = plotting.learning_curves({"train_loss": [2.0]})
+    assert [tick for tick in ax.get_xticks() if 0.5 < tick < 1.5] == [1]
+    assert ax.get_ylim()[1] > 2
+    assert ax.lines[0].get_marker() == "o"
+
+
+def test_accuracy_against():
+    curves = {"MLP": [0.2, 0.9, 0.3], "CNN": torch.tensor([0.8, 0.9, 0.7])}
+    ax = plotting.accuracy_against([-100, 0, 100], curves, xlabel="Shift (ms)", chance=0.1)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Shift (ms)", "Accuracy (%)")
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [20, 90, 30])
+    assert len({(line.get_linestyle(), line.get_marker()) for line in ax.lines}) == 3
+    with pytest.raises(ValueError, match="'MLP' has shape"):
+        plotting.accuracy_against([0, 1], {"MLP": [0.1]}, xlabel="Shift (ms)")
+
+
+def test_confusion_matrix_rows_are_spoken_words():
+    targets, predictions = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 1, 1, 1, 1])
+    ax = plotting.confusion_matrix(targets, predictions, WORDS)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted word", "Spoken word")
+    np.testing.assert_allclose(ax.images[0].get_array(), [[0.25, 0.75, 0], [0, 1, 0], [0, 0, 0]])
+    assert {t.get_text() for t in ax.texts if t.get_visible()} == {"25%", "75%", "100%"}
+    ax = plotting.confusion_matrix(targets, predictions, WORDS, counts=True)
+    np.testing.assert_array_equal(ax.images[0].get_array(), [[1, 3, 0], [0, 1, 0], [0, 0, 0]])
+    many = plotting.confusion_matrix([0, 1], [0, 2], [f"word{i}" for i in range(13)])
+    assert not many.texts
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def test_every_plot_has_a_description(tone):
+    texts = [
+        plotting.describe_waveform(tone, RATE, "a tone"),
+        plotting.describe_log_mel(torch.from_numpy(tone)[None], RATE, "a tone"),
+        plotting.describe_class_balance({"train": {"yes": 1}, "test": {}}),
+        plotting.describe_clip_lengths([RATE], RATE),
+        plotting.describe_curves(HISTORY),
+        plotting.describe_against([0, 1], {"MLP": [0.9, 0.1]}, "Shift (ms)"),
+        plotting.describe_confusion([0, 1], [0, 1], WORDS),
+    ]
+    assert all(len(text) >= 20 and text.endswith(".") and "nan" not in text for text in texts)
+
+
+def test_descriptions_say_what_the_data_holds(tone):
+    assert "loudest around 0.55 s" in plotting.describe_waveform(tone, RATE, "a tone")
+    assert "silence" in plotting.describe_waveform(0 * tone, RATE, "nothing")
+    text = plotting.describe_log_mel(tone, RATE, "a tone")
+    low, high, hz = re.search(r"from (\S+) to (\S+) s, .* near (\d+) Hz", text).groups()
+    assert 0.48 <= float(low) <= 0.52 and float(high) >= 0.98 and 960 <= int(hz) <= 1040
+    assert "silent" in plotting.describe_log_mel(0 * tone, RATE, "nothing")
+    text = plotting.describe_curves(HISTORY)
+    assert "validation accuracy 10.0 to 60.0 %, best in epoch 2" in text
+    assert "validation loss 2.20 to 1.10, best in epoch 2" in text
+    text = plotting.describe_confusion([0, 0, 2, 2, 2], [0, 2, 1, 1, 2], WORDS)
+    assert "40.0 % on the diagonal" in text and "'up' heard as 'no', 2 of 3 clips" in text
+    assert "no confusions" in plotting.describe_confusion([0, 1], [0, 1], WORDS)
+
+
+# --- show -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alt", ["", "   ", "a plot", None, "x" * 19 + " " * 9])
+def test_alt_text_is_required(tone, displayed, alt):
+    with pytest.raises(ValueError, match="describe in words"):
+        plotting.show(plotting.waveform(tone, RATE), alt=alt)
+    assert not displayed
+
+
+def test_show_emits_an_escaped_img_and_closes_the_figure(tone, displayed):
+    ax = plotting.waveform(tone, RATE)
+    for fig in (ax, ax.figure, np.array([ax])):
+        plotting.show(fig, alt=ALT)
+    assert plt.get_fignums() == []
+    assert len(displayed) == 3 and displayed[0] == displayed[1] == displayed[2]
+    escaped = "A sine of 440 Hz &amp; &quot;nothing&quot; &lt;else&gt;"
+    assert displayed[0].startswith(f'<img alt="{escaped}" src="data:image/png;base64,')
+    assert 'style="max-width:100%"' in displayed[0]
+
+
+def test_png_is_small_white_and_the_same_each_time(tone, displayed):
+    for _ in range(2):
+        plotting.show(plotting.log_mel(tone, RATE), alt=ALT)
+    first, second = map(png, displayed)
+    assert first == second and len(first) < 80_000 and b"Software" not in first
+    pixels = plt.imread(io.BytesIO(first))
+    assert pixels[0, 0] == pytest.approx(1) and 400 < pixels.shape[1] < 900
+
+
+# --- players ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "played"), [(16000, 16000), (8000, 8000), (10000, 11025)])
+def test_a_player_plays_the_clip_at_its_loudness(rate, played):
+    x = 0.02 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+    text = plotting.player(torch.from_numpy(x)[None], rate, 'a "tone" <440>').data
+    y, got = decoded(text)
+    assert got == played and abs(len(y) - played) <= 2400
+    assert rms(y) == pytest.approx(rms(x), rel=0.1)
+    assert 'aria-label="a &quot;tone&quot; &lt;440&gt;"' in text
+    assert "<figcaption>a &quot;tone&quot; &lt;440&gt;</figcaption><audio controls" in text
+    assert len(text) < 20_000
+
+
+def test_a_rate_above_those_of_mp3_is_resampled(tone):
+    assert decoded(plotting.player(np.tile(tone, 6), 96000, "a tone").data)[1] == 48000
+
+
+def test_a_player_clips_and_says_so(tone):
+    text = plotting.player(8 * tone, RATE, "loud").data
+    over = int((np.abs(8 * tone) > 1).sum())
+    assert f"loud (clipped: {over:,} samples beyond full scale)" in text
+    assert rms(decoded(text)[0]) == pytest.approx(rms(np.clip(8 * tone, -1, 1)), rel=0.1)
+    assert "clipped" not in plotting.player(4 * tone, RATE, "full scale").data
+    with pytest.raises(ValueError, match="label"):
+        plotting.player(tone, RATE, " ")
+
+
+def test_players_are_a_grid(tone):
+    text = plotting.players([(tone, "one"), (2 * tone, "two & three")], RATE, columns=2).data
+    assert text.count("<audio") == 2 and "repeat(2," in text and "<img" not in text
+    assert "two &amp; three" in text
+
+
+def test_players_with_pictures_share_one_scale(tone):
+    loud, quiet = np.ones(800, np.float32), np.full(800, 0.1, np.float32)
+    text = plotting.players([(quiet, "quiet"), (loud, "loud")], RATE, images=True).data
+    alts = re.findall(r'<img alt="([^"]+)"', text)
+    assert ["quiet" in alts[0], "loud" in alts[1]] == [True, True]
+    assert plt.get_fignums() == []
+    alone = plotting.players([(quiet, "quiet")], RATE, images=True).data
+    assert png(alone) != png(text)  # drawn small beside the loud one

@@ -1,0 +1,284 @@
+"""Results are checked, replaced, never lost; references fill in for stages not yet run."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from course_utils import results, settings
+
+GOOD = {
+    "stage": 1,
+    "model": "MLP",
+    "headline": True,
+    "trained_on": "embedded",
+    "tested_on": "embedded",
+    "split": "test",
+    "train_clips": 2000,
+    "test_clips": 500,
+    "test_speakers": 12,
+    "classes": 10,
+    "chance": 0.1,
+    "parameters": 123456,
+    "metric": "accuracy",
+    "value": 0.873,
+    "seconds": 31.2,
+    "seed": 0,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path, monkeypatch):
+    """A results file and a checkout of its own for each test."""
+    monkeypatch.setenv("COURSE_RESULTS", str(tmp_path / "folder" / "results.json"))
+    monkeypatch.setattr(settings, "CHECKOUT", tmp_path)
+    return tmp_path / "folder" / "results.json"
+
+
+def measure(tmp_path, name, date, *records):
+    folder = tmp_path / "labsolutions" / "measurements"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"date": date, "machine": {}, "versions": {}, "records": list(records), "more": 1}
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+
+# --- records ----------------------------------------------------------------------------------
+
+
+def test_a_record_is_kept(path):
+    assert results.load() == []
+    assert results.record(**GOOD) == GOOD
+    assert results.load() == [GOOD] == json.loads(path.read_text(encoding="utf-8"))
+    assert sorted(file.name for file in path.parent.iterdir() if ".tmp" in file.name) == []
+
+
+def test_numpy_scalars_and_references_become_plain(tmp_path):
+    other = tmp_path / "other.json"
+    fields = {**GOOD, "classes": np.int64(10), "value": np.float32(0.5), "references": ("1.2",)}
+    results.record(path=other, **fields)
+    [one] = json.loads(other.read_text(encoding="utf-8"))
+    assert one == {**GOOD, "value": 0.5, "references": ["1.2"]}
+    assert results.load() == [] and results.load(other) == [one]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["stage", "model", "trained_on", "tested_on", "split", "metric", "seed", "classes"],
+)
+def test_a_record_replaces_only_its_own_like(key):
+    results.record(**GOOD)
+    others = {"stage": 2, "split": "validation", "metric": "wer", "seed": 1, "classes": 35}
+    results.record(**{**GOOD, key: others.get(key, "other")})
+    assert len(results.load()) == 2
+    results.record(**{**GOOD, "value": 0.9, "device": "cuda", "seconds": 1, "train_clips": 1})
+    assert [one["value"] for one in results.load()] == [0.873, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("stage", 5),
+        ("stage", "1"),
+        ("stage", True),
+        ("model", ""),
+        ("model", 3),
+        ("headline", 1),
+        ("split", "dev"),
+        ("train_clips", 20.5),
+        ("test_clips", -1),
+        ("chance", 1.1),
+        ("chance", None),
+        ("metric", "loss"),
+        ("value", 87.3),
+        ("value", float("nan")),
+        ("value", "0.9"),
+        ("seconds", float("inf")),
+        ("seed", None),
+        ("references", "1.2"),
+        ("unheard", 1),
+    ],
+)
+def test_a_wrong_field_is_named(path, key, value):
+    with pytest.raises(ValueError, match=rf"\b{key}\b"):
+        results.record(**{**GOOD, key: value})
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("key", list(GOOD))
+def test_a_missing_field_is_named(key):
+    with pytest.raises(ValueError, match=rf"lacks {key}$"):
+        results.record(**{name: value for name, value in GOOD.items() if name != key})
+
+
+@pytest.mark.parametrize("metric", ["cer", "wer"])
+def test_error_rates_may_exceed_one_and_have_no_chance(metric):
+    results.record(**{**GOOD, "metric": metric, "value": 1.3, "chance": None})
+    assert "130.0" in repr(results.table())
+
+
+def test_quick_mode_writes_nothing(path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_QUICK", "1")
+    assert results.record(**GOOD) == GOOD
+    assert not path.parent.exists()
+    assert capsys.readouterr().out.count("\n") == 1
+    with pytest.raises(ValueError, match="value"):
+        results.record(**{**GOOD, "value": 2})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[{"stage": 1', "{}", "[1]", json.dumps([{**GOOD, "value": 2}]), "[NaN]", "\xff\x00"],
+)
+def test_a_corrupt_file_is_set_aside(path, capsys, text):
+    path.parent.mkdir()
+    path.write_bytes(text.encode("latin-1"))
+    assert results.load() == [] and "ignored" in capsys.readouterr().out
+    assert path.read_bytes() == text.encode("latin-1")
+    results.record(**GOOD)
+    assert results.load() == [GOOD]
+    [aside] = path.parent.glob("results.json.corrupt-*")
+    assert aside.read_bytes() == text.encode("latin-1")
+    assert aside.name in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(OSError, match=r"cannot be written .* COURSE_RESULTS"):
+        results.record(path=tmp_path / "file" / "results.json", **GOOD)
+
+
+def test_an_interrupted_write_keeps_the_old_file(path, monkeypatch):
+    results.record(**GOOD)
+
+    def full(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        results.record(**{**GOOD, "seed": 1})
+    assert results.load() == [GOOD]
+    assert not list(path.parent.glob("*.tmp"))
+
+
+def test_two_processes_lose_nothing(path):
+    code = (
+        "import json, sys, time; from course_utils import results\n"
+        "parse = results._parse\n"
+        "def slow(text): time.sleep(0.005); return parse(text)\n"  # widens the gap to race in
+        "results._parse = slow\n"
+        "good = json.loads(sys.argv[1])\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "for seed in range(20): results.record(**{**good, 'seed': seed, 'model': sys.argv[2]})"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, json.dumps(GOOD), model], **pipes)
+        for model in ("MLP", "CNN")
+    ]
+    assert [run.stdout.readline() for run in runs] == ["ready\n", "ready\n"]
+    for run in runs:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    assert [run.communicate(timeout=60)[0] for run in runs] == ["", ""]
+    assert [run.returncode for run in runs] == [0, 0]
+    found = {(one["model"], one["seed"]) for one in results.load()}
+    assert found == {(model, seed) for model in ("MLP", "CNN") for seed in range(20)}
+    assert not list(path.parent.glob("*corrupt*"))
+
+
+def test_import_is_light():
+    code = "import sys, course_utils.results; print({'torch', 'numpy'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def test_rows_are_ordered_by_stage_classes_and_value():
+    for number, (stage, classes, value) in enumerate(
+        [(2, 10, 0.9), (1, 35, 0.5), (1, 10, 0.8), (1, 10, 0.7)]
+    ):
+        changed = {"stage": stage, "classes": classes, "value": value, "model": f"m{number}"}
+        results.record(**{**GOOD, **changed, "headline": False})
+    assert [row["Model"] for row in results.table().rows] == ["m3", "m2", "m1", "m0"]
+    assert [row["Model"] for row in results.table(stage=1).rows] == ["m3", "m2", "m1"]
+
+
+def test_seeds_share_a_row():
+    for seed, value in enumerate([0.80, 0.90, 0.88]):
+        results.record(**{**GOOD, "seed": seed, "value": value, "references": [f"1.{seed}"]})
+    [row] = results.table().rows
+    assert row["Value (%)"] == "86.0 ± 5.0" and row["Chance (%)"] == "10.0"
+    assert row["Note"] == "your run, n = 3 seeds, with loaded references 1.0, 1.1, 1.2"
+    assert row["Parameters"] == "123,456" and row["Training"] == "31 s" and row["Model"] == "MLP *"
+
+
+def test_the_html_is_accessible_and_escaped():
+    results.record(**{**GOOD, "model": "<b>MLP</b>"})
+    text = results.table()._repr_html_()
+    assert "<caption>Results" in text and "<b>" not in text
+    assert text.count('<th scope="col"') == len(results.table().rows[0])
+    assert text.count('<th scope="row"') == 1 and "&lt;b&gt;MLP&lt;/b&gt; *</th>" in text
+    assert text.count("<td") == text.count("</td>") == len(results.table().rows[0]) - 1
+
+
+def test_the_text_is_aligned():
+    results.record(**GOOD)
+    results.record(**{**GOOD, "model": "a much longer name", "parameters": 1})
+    _, head, line, *rows = repr(results.table()).splitlines()[:5]
+    for name in ("Model", "Trained on", "Note"):
+        start = head.index(name)
+        assert line[start - 1 : start + 1] == " -"
+        assert all(row[start - 1] == " " and row[start] != " " for row in rows)
+    end = head.index("Parameters") + len("Parameters")
+    assert sorted(row[end - 8 : end].strip() for row in rows) == ["1", "123,456"]
+
+
+def test_embedded_is_explained_where_it_is_used():
+    real = {**GOOD, "trained_on": "v0.02", "tested_on": "v0.02"}
+    results.record(**real)
+    assert "synthetic" not in repr(results.table())
+    results.record(**GOOD)
+    assert "embedded: synthetic speech" in repr(results.table())
+    assert "embedded: synthetic speech" in results.table()._repr_html_()
+
+
+def test_an_empty_table_says_so():
+    assert "none yet" in repr(results.table()) and "none yet" in results.table()._repr_html_()
+
+
+def test_references_stand_in_for_stages_that_were_not_run(tmp_path):
+    second = {**GOOD, "stage": 2, "model": "CNN"}
+    measure(tmp_path, "a.json", "2026-11-20", GOOD, second, {**second, "seed": 1, "value": 0.893})
+    notes = [row["Note"] for row in results.table().rows]
+    assert notes == [
+        "reference, measured on 2026-11-20, seed 0",
+        "reference, measured on 2026-11-20, n = 2 seeds",
+    ]
+    results.record(**{**GOOD, "model": "my own", "seed": 7})
+    rows = results.table().rows
+    assert [row["Model"] for row in rows] == ["my own *", "CNN *"]
+    assert rows[0]["Note"] == "your run, seed 7" and rows[1]["Value (%)"] == "88.3 ± 1.0"
+    assert results.load() == [{**GOOD, "model": "my own", "seed": 7}]
+
+
+def test_the_newest_measurement_of_a_result_wins(tmp_path):
+    other = {**GOOD, "model": "CNN"}
+    old = [{**GOOD, "seed": seed, "value": 0.1} for seed in range(3)]
+    measure(tmp_path, "z-old.json", "2026-01-05", *old, other)
+    measure(tmp_path, "a-new.json", "2026-11-20", {**GOOD, "value": 0.9})
+    keys = ("model", "value", "measured_on")
+    found = {tuple(one[key] for key in keys) for one in results.reference_records()}
+    assert found == {("MLP", 0.9, "2026-11-20"), ("CNN", 0.873, "2026-01-05")}
+    assert len(results.reference_records()) == 2
+
+
+@pytest.mark.parametrize("record", [{**GOOD, "value": 7}, {"stage": 1}])
+def test_a_wrong_measurement_is_named(tmp_path, record):
+    measure(tmp_path, "wrong.json", "2026-11-20", record)
+    with pytest.raises(ValueError, match=r"wrong\.json"):
+        results.reference_records()

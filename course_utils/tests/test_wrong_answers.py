@@ -1,0 +1,301 @@
+"""A check that has never rejected a wrong answer is no check.
+
+``wrong_answers/stageN.py`` holds ``WRONG_ANSWERS``: for each exercise of the notebook of stage N a
+list of plausible mistakes, each with a name and the source of a whole exercise cell. The check
+must reject every one and say what it expected, what it got and what the likely cause is; it must
+name the exercise where only the stub stands; and it must accept the solution with one line.
+"""
+
+import contextlib
+import importlib
+import io
+import linecache
+import re
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from nbformat import NotebookNode
+
+from course_utils import settings
+from course_utils.instructor.notebooks import Exercise, exercises, read
+from course_utils.tests.test_release import DOUBLE, TRIPLE, cell_of, sample_notebook
+
+LABSOLUTIONS = settings.CHECKOUT / "labsolutions"
+NOTEBOOKS = sorted(LABSOLUTIONS.glob("*.ipynb"))
+STAGES = sorted(Path(__file__).with_name("wrong_answers").glob("stage*.py"))
+
+#: Seconds that a check may take.
+SLOWEST = 2.0
+
+#: Cells with this tag are what the exercises need around them: imports and small set-up.
+NEEDED = "needs-for-checks"
+
+WrongAnswers = dict[str, list[tuple[str, str]]]
+
+
+@dataclass
+class Outcome:
+    """What became of a piece of a notebook."""
+
+    error: Exception | None
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def what(self) -> str:
+        """In a line, for a complaint."""
+        if self.error is None:
+            return "nothing was raised"
+        return f"{type(self.error).__name__}: {first_line(self.error)}"
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+def execute(source: str, name: str, namespace: dict) -> Outcome:
+    """Execute a cell's source, with what it prints and warns of caught.
+
+    The source is registered under its name, so that ``inspect.getsource`` and tracebacks find it
+    as they would in a notebook.
+    """
+    filename = f"<{name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    stdout, stderr = io.StringIO(), io.StringIO()
+    error = None
+    start, busy = time.perf_counter(), time.process_time()
+    with (
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        # pytest would keep warnings to itself; in a notebook they are lines on stderr, except for
+        # those that Python does not show.
+        warnings.simplefilter("always")
+        for hidden in (
+            DeprecationWarning,
+            PendingDeprecationWarning,
+            ImportWarning,
+            ResourceWarning,
+        ):
+            warnings.simplefilter("ignore", hidden)
+        try:
+            exec(compile(source, filename, "exec"), namespace)
+        except Exception as raised:
+            error = raised
+    # Another program on the machine stretches the one clock, a second thread the other.
+    seconds = min(time.perf_counter() - start, time.process_time() - busy)
+    warned = "".join(f"{warning.category.__name__}: {warning.message}\n" for warning in caught)
+    return Outcome(error, stdout.getvalue(), stderr.getvalue() + warned, seconds)
+
+
+def complaints_about(notebook: NotebookNode, wrong_answers: WrongAnswers) -> list[str]:
+    """Try solution, stub and every wrong answer of each exercise on its check.
+
+    An exercise sees the cells tagged :data:`NEEDED` that stand before it and the solutions of the
+    exercises before it. Each attempt has its own copy of these names.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        A solution notebook.
+    wrong_answers : dict
+        Exercise id to a list of (name of the mistake, source of the exercise cell).
+
+    Returns
+    -------
+    list of str
+        A line for everything that is not as it should be.
+    """
+    by_cell = {exercise.cell("ex"): exercise for exercise in exercises(notebook)}
+    ids = {exercise.id for exercise in by_cell.values()}
+    complaints = [
+        f"{name}: wrong answers, but no exercise" for name in sorted(wrong_answers.keys() - ids)
+    ]
+    namespace: dict = {"__name__": "__main__", "display": lambda *things, **options: None}
+    for cell in notebook.cells:
+        exercise = by_cell.get(cell.id)
+        if exercise is not None:
+            complaints += _of_exercise(exercise, wrong_answers.get(exercise.id, []), namespace)
+        if exercise is not None or NEEDED in cell.metadata.get("tags", []):
+            outcome = execute(cell.source, cell.id, namespace)
+            if outcome.error:
+                # What follows could only fail for want of what this cell defines.
+                return [*complaints, f"cell {cell.id}: {outcome.what}"]
+    return complaints
+
+
+def _of_exercise(exercise: Exercise, wrong: list[tuple[str, str]], namespace: dict) -> list[str]:
+    complaints = []
+    if len(wrong) < 2:
+        complaints.append(f"{exercise.id}: {len(wrong)} wrong answers; at least two")
+    for texts in zip(*wrong, strict=True):
+        if len(set(texts)) < len(texts):
+            complaints.append(f"{exercise.id}: two wrong answers are the same")
+
+    def attempt(source: str, name: str) -> Outcome:
+        attempted = dict(namespace)
+        name = f"{exercise.id}, {name}"
+        outcome = execute(source, name, attempted)
+        if outcome.error:
+            complaints.append(f"{name}: the cell itself fails with {outcome.what}")
+            return outcome
+        outcome = execute(exercise.check, f"{name}, check", attempted)
+        if outcome.seconds > SLOWEST:  # the first call of a library may have imported half of it
+            again = execute(exercise.check, f"{name}, check", attempted)
+            outcome.seconds = min(outcome.seconds, again.seconds)
+        if outcome.seconds > SLOWEST:
+            complaints.append(f"{name}: the check takes {outcome.seconds:.1f} s")
+        return outcome
+
+    outcome = attempt(exercise.solution, "solution")
+    if outcome.error:
+        complaints.append(f"{exercise.id}: the solution is rejected with {outcome.what}")
+    elif not re.fullmatch(r".+\n", outcome.stdout):
+        complaints.append(f"{exercise.id}: the check prints {outcome.stdout!r}, not one line")
+    if outcome.stderr:
+        complaints.append(f"{exercise.id}: on stderr: {outcome.stderr!r}")
+
+    outcome = attempt(exercise.stub, "stub")
+    if not isinstance(outcome.error, NotImplementedError) or exercise.name not in str(
+        outcome.error
+    ):
+        complaints.append(f"{exercise.id}: the stub does not name the exercise: {outcome.what}")
+
+    for mistake, source in wrong:
+        outcome = attempt(source, mistake)
+        if outcome.error is None:
+            complaints.append(f"{exercise.id}, {mistake}: ACCEPTED by the check")
+        elif not isinstance(outcome.error, AssertionError):
+            complaints.append(f"{exercise.id}, {mistake}: not an AssertionError: {outcome.what}")
+        else:
+            line = first_line(outcome.error).lower()
+            for part in ("expected", "got", "likely cause"):
+                if part not in line:
+                    complaints.append(f"{exercise.id}, {mistake}: no {part!r} in {line!r}")
+    return complaints
+
+
+# The notebooks of the course
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS, "labsolutions/ holds no notebook: the test below had nothing to look at"
+
+
+def test_each_stage_has_a_notebook_and_wrong_answers():
+    assert [path.stem for path in STAGES] == [f"stage{int(path.name[:2])}" for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_checks_tell_right_from_wrong(path, monkeypatch):
+    monkeypatch.chdir(LABSOLUTIONS)  # where a notebook's kernel runs
+    stage = importlib.import_module(f"{__package__}.wrong_answers.stage{int(path.name[:2])}")
+    complaints = complaints_about(read(path), stage.WRONG_ANSWERS)
+    assert not complaints, "\n".join(complaints)
+
+
+# The test itself
+
+
+def sample_answers() -> WrongAnswers:
+    """Wrong answers for the sample notebook, all of which its checks reject."""
+    return {
+        "1.1": [
+            ("adds one", DOUBLE.replace("2 * x", "x + 1")),
+            ("squares", "square = lambda x: x * x\ndef double(x):\n    return square(x)"),
+        ],
+        "1.2": [
+            ("forgets to add", TRIPLE.replace("total + x", "total")),
+            ("returns nothing", TRIPLE.replace("return total + x", "total + x")),
+        ],
+    }
+
+
+def test_good_checks_and_wrong_answers_pass():
+    assert complaints_about(sample_notebook(), sample_answers()) == []
+
+
+CHECK_1 = "print('Exercise 1.1: passed.')"
+
+
+@pytest.mark.parametrize(
+    ("check", "complaint"),
+    [
+        (f"double(1)\n{CHECK_1}", "1.1, adds one: ACCEPTED by the check"),
+        (CHECK_1, "1.1: the stub does not name the exercise: nothing was raised"),
+        ("assert double(3) == 6", "1.1: the check prints '', not one line"),
+        ("assert double(3) == 6\nprint(1)\nprint(2)", "prints '1\\n2\\n', not one line"),
+        ("assert double(3) == 6", "no 'likely cause' in ''"),
+        ("assert double(3) == 6, 'expected 6, got 4'", "no 'likely cause' in 'expected 6, got"),
+        ("assert double(3) == 6, 'wrong\\nexpected'", "no 'expected' in 'wrong'"),
+        ("assert double(3) == 7, 'expected'", "the solution is rejected with AssertionError"),
+        ("{6: 0}[double(3)]", "1.1, adds one: not an AssertionError: KeyError: 4"),
+        ("import warnings\nwarnings.warn('Ouch')", "1.1: on stderr: 'UserWarning: Ouch\\n'"),
+        ("import sys\nprint('Oh', file=sys.stderr)", "1.1: on stderr: 'Oh\\n'"),
+        ("sum(range(10**7))", "solution: the check takes"),
+    ],
+)
+def test_bad_checks_are_noticed(check, complaint, monkeypatch):
+    monkeypatch.setattr("course_utils.tests.test_wrong_answers.SLOWEST", 0.02)
+    notebook = sample_notebook()
+    cell_of(notebook, "check-1-1").source = check
+    assert complaint in "\n".join(complaints_about(notebook, sample_answers()))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda answers: answers.pop("1.2"), "1.2: 0 wrong answers; at least two"),
+        (lambda answers: answers["1.1"].pop(), "1.1: 1 wrong answers; at least two"),
+        (lambda answers: answers.update({"1.9": []}), "1.9: wrong answers, but no exercise"),
+        (
+            lambda answers: answers["1.1"].append(("again", answers["1.1"][0][1])),
+            "1.1: two wrong answers are the same",
+        ),
+        (
+            lambda answers: answers["1.1"].append(("does not run", "1 / 0")),
+            "1.1, does not run: the cell itself fails with ZeroDivisionError",
+        ),
+        (
+            lambda answers: answers["1.1"].append(("is right", "def double(x):\n    return x + x")),
+            "1.1, is right: ACCEPTED by the check",
+        ),
+    ],
+)
+def test_bad_lists_are_noticed(change, complaint):
+    answers = sample_answers()
+    change(answers)
+    assert complaint in "\n".join(complaints_about(sample_notebook(), answers))
+
+
+def test_missing_set_up_is_noticed():
+    notebook = sample_notebook()
+    cell_of(notebook, "setup").metadata.tags = []
+    complaints = "\n".join(complaints_about(notebook, sample_answers()))
+    assert "NameError: name 'NUMBER' is not defined" in complaints
+    cell_of(notebook, "setup").metadata.tags = [NEEDED]
+    cell_of(notebook, "setup").source = "raise RuntimeError('no corpus')"
+    assert complaints_about(notebook, sample_answers()) == ["cell setup: RuntimeError: no corpus"]
+
+
+def test_checks_can_read_the_source_of_an_answer():
+    notebook = sample_notebook()
+    check = cell_of(notebook, "check-1-1")
+    check.source = (
+        "import inspect\ndouble(1)\nassert '2 * x' in inspect.getsource(double), "
+        "'expected 2 * x, got another, likely cause: a guess'\n" + CHECK_1
+    )
+    assert complaints_about(notebook, sample_answers()) == []
+
+
+def test_an_attempt_leaves_nothing_behind():
+    notebook = sample_notebook()
+    answers = sample_answers()
+    answers["1.1"][0] = ("changes NUMBER", "NUMBER = 7\ndef double(x):\n    return x")
+    cell_of(notebook, "check-1-2").source += "\nassert NUMBER == 4"
+    assert complaints_about(notebook, answers) == []
