@@ -339,12 +339,21 @@ def _locate(source: str) -> tuple[Path, str]:
     return folder, folder.name
 
 
+def archive_folder(source: str) -> Path:
+    """Where a downloaded corpus lies."""
+    name = re.sub(r"\.(tar\.gz|zip)$", "", PurePosixPath(ARCHIVES[source].url).name)
+    for data in (settings.data_folder(), settings.writable_data_folder()):
+        if (data / name).is_dir():
+            return data / name
+    return settings.writable_data_folder() / name
+
+
 def _downloaded(source: str) -> Path:
     from course_utils.corpora import download
 
     archive = ARCHIVES[source]
     name = PurePosixPath(archive.url).name
-    folder = settings.data_folder() / re.sub(r"\.(tar\.gz|zip)$", "", name)
+    folder = archive_folder(source)
     if not folder.is_dir():
         path = download.fetch(
             archive.url,
@@ -352,7 +361,7 @@ def _downloaded(source: str) -> Path:
             sha256=archive.sha256,
             size=archive.size,
         )
-        folder = download.extract(path, path.parent / folder.name)
+        folder = download.extract(path, folder)
         path.unlink()  # the clips are there; the archive would take its size a second time
     inner = [item for item in folder.iterdir() if item.is_dir()]
     return inner[0] if len(inner) == 1 else folder  # the zip has one folder more than the tars

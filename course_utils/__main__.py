@@ -1,0 +1,160 @@
+"""``python -m course_utils``: is this computer ready? ``python -m course_utils cache``: what is stored.
+
+The report prints a line a check, [ok] or [fail], and what to do about each failure; the exit code
+is the number of failures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+
+from course_utils import settings
+
+
+def _python() -> str:
+    found = sys.version.split()[0]
+    if not (3, 11, 4) <= sys.version_info[:3] < (3, 14):
+        raise RuntimeError(f"Python {found}; the course is tested with 3.11.4 to 3.13.")
+    return f"Python {found}"
+
+
+def _packages() -> str:
+    """Compare what is installed with requirements.txt."""
+    from packaging.requirements import Requirement
+
+    path = settings.CHECKOUT / "requirements.txt"
+    lines = (line.split("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    wrong = []
+    for requirement in requirements:
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} is {version}, wanted {requirement.specifier}")
+    if wrong:
+        raise RuntimeError(
+            f"{'; '.join(wrong)}. Install again: python -m pip install -r requirements.txt"
+        )
+    return f"{len(requirements)} packages as in requirements.txt"
+
+
+def _torch() -> str:
+    import torch
+    import torchaudio
+
+    # Resampling runs code of both packages: a pair that does not fit fails here, if not before.
+    torchaudio.functional.resample(torch.zeros(1, 160), 16_000, 8_000)
+    return f"torch {torch.__version__} and torchaudio {torchaudio.__version__} fit"
+
+
+def _device() -> str:
+    import contextlib
+    import io
+
+    from course_utils.device import select_device
+
+    line = io.StringIO()
+    with contextlib.redirect_stdout(line):
+        select_device()
+    return line.getvalue().strip().removeprefix("Device: ") + f"; {os.cpu_count()} CPU cores"
+
+
+def _espeak() -> str:
+    from course_utils.corpora.synthesis import Espeak, make_speaker
+
+    speaker = make_speaker(0)
+    with Espeak([speaker]) as espeak:
+        seconds = len(espeak.say("hello", speaker, 170, 50, 50)) / 16_000
+        return f"espeak-ng {espeak.version} says hello in {seconds:.2f} s of sound"
+
+
+def _disk() -> str:
+    folder = settings.writable_data_folder()
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if free < 1.5:
+        raise RuntimeError(
+            f"{free:.1f} GB free in {folder}; the embedded corpus and its cache need 0.7 GB, and "
+            "checkpoints some more. Free some space or set COURSE_DATA to another disk."
+        )
+    return f"{free:.0f} GB free for {folder}"
+
+
+def _corpora() -> str:
+    from course_utils.corpora import embedded
+    from course_utils.corpora.speech_commands import ARCHIVES, archive_folder
+
+    data = settings.data_folder()
+    found = [
+        name
+        for name, folder in {
+            "embedded": data / "embedded" / f"speech_commands-v{embedded.VERSION}",
+            **{name: archive_folder(name) for name in ARCHIVES},
+        }.items()
+        if folder.is_dir()
+    ]
+    wanted = settings.speech_commands_source()
+    return f"corpora found: {', '.join(found) or 'none yet'}; in use: {wanted}"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "python": _python,
+    "packages": _packages,
+    "torch": _torch,
+    "device": _device,
+    "espeak-ng": _espeak,
+    "disk": _disk,
+    "corpora": _corpora,
+}
+
+
+def report(checks: dict[str, Callable[[], str]] = CHECKS) -> Iterator[tuple[bool, str]]:
+    """Run each check; yields whether it went well and the line to print."""
+    for name, check in checks.items():
+        try:
+            yield True, f"[ok]   {name:<10} {check()}"
+        # A report that stops at the first broken package would hide the other ones.
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            yield False, f"[fail] {name:<10} {text}"
+
+
+def show_cache(clear: bool) -> None:
+    """Print the caches of decoded corpora and their sizes; delete them if asked to."""
+    from course_utils.corpora import cache
+
+    print(f"Caches in {cache.folder()}:")
+    for path, size in cache.entries():
+        print(f"  {size / 1e6:>8.0f} MB  {path.name}")
+    if clear:
+        print(f"Deleted {cache.clear() / 1e6:.0f} MB. Corpora, results and checkpoints are kept.")
+    elif not cache.entries():
+        print("  none")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    cache = commands.add_parser("cache", help="show the caches of decoded corpora")
+    cache.add_argument("--clear", action="store_true", help="delete them")
+    options = parser.parse_args(arguments)
+    if options.command == "cache":
+        show_cache(options.clear)
+        return 0
+    failures = 0
+    for good, line in report():
+        print(line, flush=True)
+        failures += not good
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())
