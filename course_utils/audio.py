@@ -78,7 +78,9 @@ def read_samples(file: str | Path | bytes | BinaryIO) -> tuple[np.ndarray, int]:
             promised, sample_rate = sound.frames, sound.samplerate
             samples = sound.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        if content[:4] in (b"RIFF", b"fLaC") or content[:3] == b"ID3":
+        # A frame of MP3 begins with eleven ones, two bits for the version, and 01 for the layer.
+        is_frame = len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
+        if content[:4] in (b"RIFF", b"fLaC") or content[:3] == b"ID3" or is_frame:
             raise AudioError(
                 f"{name} is damaged or cut off ({error.error_string.rstrip('.')}). "
                 "Copy or download it again."
@@ -150,8 +152,9 @@ def write(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> Path:
     Raises
     ------
     AudioError
-        The waveform is empty, has another shape, or holds numbers that are not finite; the
-        suffix is none of .wav, .flac, .mp3; the rate does not suit the format.
+        The waveform is empty, has another shape, or holds integers or numbers that are not
+        finite; the suffix is none of .wav, .flac, .mp3; the rate or the number of channels does
+        not suit the format; the file cannot be written.
     """
     import soundfile
     import torch
@@ -165,17 +168,39 @@ def write(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> Path:
         raise AudioError(
             f"A waveform has the shape (channel, time); this one has {tuple(waveform.shape)}."
         )
+    if not waveform.is_floating_point():
+        raise AudioError(
+            f"A waveform holds numbers in [-1, 1]; this one holds {waveform.dtype}. Convert it "
+            "first: 16-bit samples are waveform.float() / 32768."
+        )
     if not torch.isfinite(waveform).all():
         raise AudioError("The waveform holds NaN or infinite samples; nothing was written.")
-    samples = waveform.detach().cpu().clamp(-1, 1).numpy().T
-    subtype = None if path.suffix.lower() == ".mp3" else "PCM_16"
+    _check_rate(sample_rate)
+    samples = waveform.detach().cpu().float().clamp(-1, 1).numpy().T
+    kind = path.suffix[1:].upper()
+    subtype = None if kind == "MP3" else "PCM_16"
+    sound = io.BytesIO()  # libsndfile does not say why it cannot write to a disk; Python does
     try:
-        soundfile.write(path, samples, sample_rate, subtype=subtype)
+        soundfile.write(sound, samples, sample_rate, format=kind, subtype=subtype)
     except soundfile.LibsndfileError as error:
         raise AudioError(
-            f"{path.name} cannot be written at {sample_rate} Hz ({error.error_string})."
+            f"{path.name} cannot be written with {len(waveform)} channels at {sample_rate} Hz "
+            f"({error.error_string.removeprefix('Error : ').rstrip('.')}). Resample it to 16000 "
+            "Hz, and check that the shape is (channel, time)."
+        ) from error
+    try:
+        path.write_bytes(sound.getvalue())
+    except OSError as error:
+        raise AudioError(
+            f"{path} cannot be written ({error.strerror}). Check that its folder exists, that "
+            "you may write there and that the disk is not full."
         ) from error
     return path
+
+
+def _check_rate(rate: int) -> None:
+    if not (isinstance(rate, int) and rate > 0):
+        raise AudioError(f"A sample rate is a whole number of Hz above 0; this is {rate!r}.")
 
 
 def to_mono(waveform: torch.Tensor) -> torch.Tensor:
@@ -198,9 +223,8 @@ def resample(waveform: torch.Tensor, sample_rate: int, new_rate: int) -> torch.T
     sample_rate, new_rate : int
         In Hz. The result has ``ceil(time * new_rate / sample_rate)`` samples.
     """
-    for rate in (sample_rate, new_rate):
-        if not (isinstance(rate, int) and rate > 0):
-            raise AudioError(f"A sample rate is a whole number of Hz above 0; this is {rate!r}.")
+    _check_rate(sample_rate)
+    _check_rate(new_rate)
     if sample_rate == new_rate:
         return waveform
     import torchaudio

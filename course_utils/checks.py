@@ -12,8 +12,8 @@ Notebook: 01_speech_commands_mlp.ipynb
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -594,18 +594,21 @@ def load_reference(exercise: str) -> None:
     Raises
     ------
     FileNotFoundError, KeyError
-        The folder of solutions is not there; there is no such exercise.
+        The notebook of solutions is not there; there is no such exercise.
     """
     shell = _shell()
-    source = _exercise_source("labsolutions", exercise)
-    shell.run_cell(source, store_history=False).raise_error()
+    shell.run_cell(_exercise(exercise).solution, store_history=False).raise_error()
     _references.add(exercise)
     print(f"The reference of exercise {exercise} is loaded; the results table will say so.")
 
 
 def restore_stub(exercise: str) -> None:
-    """Put the empty stub of an exercise into this cell, to start it again."""
-    _shell().set_next_input(_exercise_source("notebooks", exercise), replace=True)
+    """Put the empty stub of an exercise into this cell, to start it again.
+
+    The stub is made from the solution: your notebook's own file holds what you have written.
+    """
+    shell = _shell()
+    shell.set_next_input(_exercise(exercise).stub, replace=True)
     _references.discard(exercise)
 
 
@@ -618,16 +621,19 @@ def _shell():
     return shell
 
 
-def _exercise_source(folder: str, exercise: str) -> str:
-    """Source of an exercise's cell in the stage's notebook of `folder`."""
-    stage, _, number = exercise.partition(".")
-    files = sorted((settings.CHECKOUT / folder).glob(f"{int(stage):02d}_*.ipynb"))
+def _exercise(exercise: str):
+    """What the notebook of solutions holds of an exercise."""
+    from course_utils.instructor.notebooks import exercises, read
+
+    if not (isinstance(exercise, str) and re.fullmatch(r"\d+\.\d+", exercise)):
+        raise KeyError(f"There is no exercise {exercise!r}: write stage and number, as in '1.3'.")
+    stage = int(exercise.split(".")[0])
+    files = sorted((settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb"))
     if not files:
         raise FileNotFoundError(
-            f"There is no notebook of stage {stage} in {folder}/. Ask your instructor for it."
+            f"There is no notebook of stage {stage} in labsolutions/. Ask your instructor for it."
         )
-    cells = json.loads(files[0].read_text(encoding="utf-8"))["cells"]
-    for cell in cells:
-        if cell["id"] == f"ex-{stage}-{number}":
-            return "".join(cell["source"])
-    raise KeyError(f"There is no exercise {exercise} in {files[0].name}.")
+    found = {item.id: item for item in exercises(read(files[0]))}
+    if exercise not in found:
+        raise KeyError(f"There is no exercise {exercise}; stage {stage} has {', '.join(found)}.")
+    return found[exercise]

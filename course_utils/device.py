@@ -56,12 +56,13 @@ def _wanted(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise RuntimeError(
-            f"COURSE_DEVICE is {name!r}, which is no device; use cpu, cuda, cuda:1 or mps."
+            f"The device asked for is {name!r}, which is none; set COURSE_DEVICE to cpu, cuda, "
+            "cuda:1 or mps, or unset it to let the course choose."
         ) from None
     problem = _problem(device)
     if problem:
         raise RuntimeError(
-            f"The device {name!r} cannot be used: {problem} "
+            f"The device {name!r} cannot be used: {problem}. "
             "Unset COURSE_DEVICE to let the course choose."
         )
     return device
@@ -116,8 +117,8 @@ def _problem(device: torch.device) -> str:
         value = x.grad.sum().item()
     # torch reports a missing device with one of three types.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        return str(error).splitlines()[0]
-    return "" if value == 18 else f"it computed {value} where 18 is right."
+        return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return "" if value == 18 else f"it computed {value} where 18 is right"
 
 
 def seed_everything(seed: int | None = None) -> int:

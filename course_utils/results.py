@@ -45,6 +45,8 @@ _CHOICES = {
 }
 #: The keys that tell one result from another; several seeds of it are one row of the table.
 _RESULT = ("stage", "model", "trained_on", "tested_on", "split", "metric", "classes")
+#: ... and one run from another: a record replaces one that has all of these in common.
+IDENTITY = (*_RESULT, "seed")
 
 
 def _number(key: str, value, kind: type):
@@ -155,7 +157,7 @@ def record(*, path=None, **fields) -> dict:
                 aside = path.replace(path.with_name(f"{path.name}.corrupt-{stamp}"))
                 print(f"{path} is not a file of results ({error}); it is now {aside.name}.")
                 records = []
-            same = [all(one[key] == new[key] for key in (*_RESULT, "seed")) for one in records]
+            same = [all(one[key] == new[key] for key in IDENTITY) for one in records]
             records = [one for one, replaced in zip(records, same, strict=True) if not replaced]
             text = json.dumps([*records, new], indent=1, ensure_ascii=False, allow_nan=False)
             try:

@@ -8,9 +8,12 @@ Notebook: 01_speech_commands_mlp.ipynb
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import inspect
 import json
+import linecache
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,13 +25,20 @@ from course_utils import settings
 def _source(item: Callable) -> str:
     """Source of a function or a class, also of one defined in a notebook.
 
-    In a notebook Python finds the lines of functions, but up to 3.12 not those of classes.
+    In a notebook Python finds the lines of functions, but up to 3.12 not those of classes: then
+    they are looked for in the cells that hold the class's methods.
     """
-    try:
+    if not inspect.isclass(item):
         return inspect.getsource(item)
-    except OSError:
-        methods = [value for value in vars(item).values() if inspect.isfunction(value)]
-        return item.__qualname__ + "".join(inspect.getsource(method) for method in methods)
+    with contextlib.suppress(OSError, TypeError):  # no file; TypeError: not even a module
+        return inspect.getsource(item)
+    methods = [value for value in vars(item).values() if inspect.isfunction(value)]
+    for file in {inspect.unwrap(method).__code__.co_filename for method in methods}:
+        cell = "".join(linecache.getlines(file))
+        for node in ast.walk(ast.parse(cell)):
+            if isinstance(node, ast.ClassDef) and node.name == item.__name__:
+                return ast.get_source_segment(cell, node)
+    raise OSError(f"The source of the class {item.__name__} is not found; define it in a cell.")
 
 
 class Run:
@@ -98,15 +108,18 @@ class Run:
 
         if settings.quick():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(state, temporary)
             temporary.replace(self.path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             print(
-                f"The checkpoint was not saved ({str(error).splitlines()[0]}). The model is "
-                "trained and usable; a rerun of this notebook trains it again."
+                f"The checkpoint was not saved ({reason}). The model is trained and usable; a "
+                "rerun of this notebook trains it again. Free some space, or set COURSE_RUNS to a "
+                "folder that you may write to."
             )
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ def _flag(variable: str) -> bool:
     raise ValueError(f"{variable} is {text!r}; set it to 1 or 0.")
 
 
-def _integer(variable: str, default: int, smallest: int) -> int:
+def _integer(variable: str, default: int, smallest: int, largest: int) -> int:
     text = os.environ.get(variable, "").strip()
     if not text:
         return default
@@ -46,8 +46,8 @@ def _integer(variable: str, default: int, smallest: int) -> int:
         number = int(text)
     except ValueError:
         raise ValueError(f"{variable} is {text!r}; set it to a whole number.") from None
-    if number < smallest:
-        raise ValueError(f"{variable} is {number}; it must be at least {smallest}.")
+    if not smallest <= number <= largest:
+        raise ValueError(f"{variable} is {number}; set it to {smallest} to {largest}.")
     return number
 
 
@@ -89,12 +89,12 @@ def device_name() -> str | None:
 
 def threads() -> int | None:
     """Threads that the user asked for with ``COURSE_THREADS``, or None."""
-    return _integer("COURSE_THREADS", 0, 1) or None
+    return _integer("COURSE_THREADS", 0, 1, 1024) or None
 
 
 def seed() -> int:
     """The seed: ``COURSE_SEED``, else 0."""
-    return _integer("COURSE_SEED", 0, 0)
+    return _integer("COURSE_SEED", 0, 0, 2**32 - 1)  # what NumPy takes
 
 
 def offline() -> bool:

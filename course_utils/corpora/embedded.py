@@ -8,7 +8,9 @@ Notebook: 01_speech_commands_mlp.ipynb
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import json
 import os
 import queue
@@ -72,7 +74,8 @@ def speech_commands(
     Parameters
     ----------
     folder : Path, optional
-        Where the corpus lies; default ``embedded/speech_commands-v1`` in the data folder.
+        Where the corpus lies; default ``embedded/speech_commands-v1`` in the data folder, or in
+        the user's own where that one has none and cannot be written.
     speakers : int
         At least 10. Of each ten, eight are for training, one for validation, one for testing.
     digit_takes, command_takes : int
@@ -91,9 +94,14 @@ def speech_commands(
     from filelock import FileLock
 
     if folder is None:
-        folder = settings.data_folder() / "embedded" / f"speech_commands-v{VERSION}"
+        name = Path("embedded", f"speech_commands-v{VERSION}")
+        folder = settings.data_folder() / name
+        if not folder.is_dir():
+            folder = settings.writable_data_folder() / name
     if speakers < 10:
         raise ValueError(f"speakers is {speakers}; a split by speaker needs at least 10.")
+    if processes is not None and processes < 1:
+        raise ValueError(f"processes is {processes}; it takes at least 1 to speak.")
     recipe = {
         "version": VERSION,
         "seed": seed,
@@ -103,9 +111,9 @@ def speech_commands(
             for word in WORDS
         },
     }
-    if _is_complete(folder, recipe):
-        return folder
     try:
+        if _is_complete(folder, recipe):
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.parent / f".{folder.name}.lock")
         with lock:
@@ -129,16 +137,16 @@ def _cores() -> int:
 
 def _is_complete(folder: Path, recipe: dict) -> bool:
     """True if `folder` holds the corpus of `recipe`; corpus.json is the last file of a build."""
-    record = folder / "corpus.json"
-    if not record.is_file():
-        if folder.exists() and any(folder.iterdir()):
-            raise CorpusError(
-                f"{folder} exists and is not an embedded corpus: it has no corpus.json. "
-                "Move it away, or name another folder."
-            )
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    found = json.loads(record.read_text(encoding="utf-8"))
-    if found["recipe"] != recipe:
+    try:
+        found = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CorpusError(
+            f"{folder} exists and is not an embedded corpus: it has no corpus.json of one. "
+            "Move it away, or name another folder."
+        ) from None
+    if found != recipe:
         raise CorpusError(
             f"{folder} holds an embedded corpus made with other settings. "
             "Name another folder, or delete this one to build it anew."
@@ -147,7 +155,7 @@ def _is_complete(folder: Path, recipe: dict) -> bool:
 
 
 def _build(folder: Path, recipe: dict, processes: int) -> None:
-    for leftover in folder.parent.glob(f".{folder.name}.building-*"):
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     clips = recipe["speakers"] * sum(recipe["takes"].values())
     needed = clips * BYTES_PER_CLIP
@@ -242,7 +250,8 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
 
     def read() -> None:
         for line in process.stdout:
-            messages.put((number, json.loads(line)))
+            with contextlib.suppress(json.JSONDecodeError):  # a line of a C library's, not ours
+                messages.put((number, json.loads(line)))
         messages.put((number, None))
 
     threading.Thread(target=read, daemon=True).start()

@@ -18,10 +18,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -161,7 +163,7 @@ class SpeechCommands(Dataset):
 
         The whole corpus is the memory-mapped file itself; a part of it is a copy in memory.
         """
-        if len(self._rows) == len(self._store):
+        if np.array_equal(self._rows, np.arange(len(self._store))):
             return self._store
         return self._store[self._rows]
 
@@ -222,8 +224,9 @@ class SpeechCommands(Dataset):
         return self._with(np.sort(np.concatenate(keep)))
 
     def take(self, items: Iterable[int]) -> SpeechCommands:
-        """The clips at these positions."""
-        return self._with(self._rows[np.asarray(items)])
+        """The clips at these positions, in this order."""
+        items = np.asarray(list(items))
+        return self._with(self._rows[items if len(items) else []])
 
     def count(self) -> dict[str, int]:
         """Clips of each word."""
@@ -294,7 +297,8 @@ def load(
         if len(set(words) & set(corpus.words)) >= 2:
             corpus = corpus.only(words)
         elif set(words) <= set(WORDS):  # a stage's words: go on with what there is
-            note = f"none of the words asked for ({', '.join(words)}): all of its words are used"
+            wanted = ", ".join(words)
+            note = f"fewer than two of the words asked for ({wanted}): all of its words are used"
             corpus = corpus._with(corpus._rows, notes=[*corpus.notes, note])
         else:
             corpus = corpus.only(words)  # raises, and names what is unknown
@@ -362,7 +366,8 @@ def _downloaded(source: str) -> Path:
             size=archive.size,
         )
         folder = download.extract(path, folder)
-        path.unlink()  # the clips are there; the archive would take its size a second time
+        # The clips are there; the archive would take its size a second time.
+        path.unlink(missing_ok=True)  # two notebooks may have waited for one download
     inner = [item for item in folder.iterdir() if item.is_dir()]
     return inner[0] if len(inner) == 1 else folder  # the zip has one folder more than the tars
 
@@ -386,7 +391,10 @@ def _list(folder: Path) -> _Listing:
             continue
         for entry in _scan(word.path):
             if entry.name.lower().endswith(audio.FORMATS) and entry.name[0] != ".":
-                status = entry.stat()
+                try:
+                    status = entry.stat()
+                except OSError:  # a link that leads nowhere: reported when it is read
+                    status = entry.stat(follow_symlinks=False)
                 clips.append((f"{word.name}/{entry.name}", status.st_size, status.st_mtime_ns))
     if not clips:
         raise CorpusError(_not_a_corpus(folder))
@@ -399,8 +407,13 @@ def _list(folder: Path) -> _Listing:
 
 
 def _scan(folder: Path | str) -> Iterator[os.DirEntry]:
-    with os.scandir(folder) as entries:
-        yield from entries
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError as error:
+        raise CorpusError(
+            f"The folder {folder} cannot be listed ({error.strerror}). Check its permissions."
+        ) from error
 
 
 def _not_a_corpus(folder: Path) -> str:
@@ -417,10 +430,19 @@ def _not_a_corpus(folder: Path) -> str:
 def _open(folder: Path, name: str) -> SpeechCommands:
     listing = _list(folder)
     path = cache.entry("speech_commands", folder, listing.fingerprint)
-    if not (path / "info.json").is_file():
-        with cache.building(path) as building:
-            if building:
-                _decode(folder, listing, building, name)
+    if path.is_dir():
+        try:
+            return _from_cache(path, folder, name)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            print(f"The decoded copy of {name} is damaged ({error}): it is made anew.")
+            shutil.rmtree(path, ignore_errors=True)
+    with cache.building(path) as building:
+        if building:
+            _decode(folder, listing, building, name)
+    return _from_cache(path, folder, name)
+
+
+def _from_cache(path: Path, folder: Path, name: str) -> SpeechCommands:
     info = json.loads((path / "info.json").read_text(encoding="utf-8"))
     with np.load(path / "index.npz") as arrays:
         index = {key: arrays[key] for key in arrays.files}
@@ -529,7 +551,7 @@ def split_name(path: str) -> tuple[str, str, int]:
     word, file = PurePosixPath(path).parts[-2:]
     stem = PurePosixPath(file).stem
     speaker, _, utterance = stem.partition("_nohash_")
-    return word, speaker, int(utterance) if utterance.isdigit() else 0
+    return word, speaker, int(utterance) if utterance.isdecimal() else 0
 
 
 def hash_split(speaker: str, validation_percent: float = 10, test_percent: float = 10) -> str:
@@ -562,7 +584,8 @@ def _splits(folder: Path, paths: list[str]) -> tuple[list[str], str]:
         return [hash_split(split_name(path)[1]) for path in paths], note
     split_of = {}
     for split, path in lists.items():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        # A list that somebody saved in another editor can begin with a mark, or not be UTF-8.
+        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
             if line.strip():
                 # "./yes/a.wav", "yes\\a.wav" and "yes/a.wav" are one file: a list that is
                 # compared unnormalised puts test speakers into the training set.

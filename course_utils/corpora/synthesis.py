@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import io
 import json
 import shutil
 import sys
@@ -156,6 +157,8 @@ class Espeak:
 
             library = espeakng_loader.get_library_path()
             data = Path(espeakng_loader.get_data_path())
+            if not data.is_dir():
+                raise ImportError(f"its folder of voices is missing: {data}")
             self._library = ctypes.CDLL(str(library))
         except (ImportError, OSError) as error:
             raise EspeakUnavailable(str(error)) from error
@@ -359,8 +362,9 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write ``(time,)`` in [-1, 1] as a 16-bit WAV file at ``SAMPLE_RATE``."""
     import soundfile
 
-    with path.open("wb") as file:
-        soundfile.write(file, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    sound = io.BytesIO()  # then a full disk is an error of Python's, with its number
+    soundfile.write(sound, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    path.write_bytes(sound.getvalue())
 
 
 def work(job: dict) -> None:
