@@ -1,4 +1,6 @@
-"""``python -m course_utils``: is this computer ready? ``python -m course_utils cache``: what is stored.
+"""Is this computer ready? What is stored?
+
+``python -m course_utils`` reports, ``python -m course_utils cache`` shows and clears caches.
 
 The report prints a line a check, [ok] or [fail], and what to do about each failure; the exit code
 is the number of failures.

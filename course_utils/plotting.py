@@ -131,18 +131,47 @@ def describe_waveform(x, sample_rate, name: str) -> str:
     return f"{text}, loudest around {loudest:.2f} s."
 
 
-def _log_mel(x, sample_rate, n_fft, hop_length, n_mels):
-    """Level in dB below the peak (n_mels, frames), edges of frames in s and of bands in Hz."""
-    import librosa
+# Slaney's mel scale: linear up to 1000 Hz, then logarithmic with 27 steps a factor of 6.4.
+# (M. Slaney, Auditory Toolbox, 1998; librosa's and torchaudio's "slaney".)
+def _hz_to_mel(hz):
     import numpy as np
 
-    x = np.pad(x, (0, max(0, n_fft - x.size)))  # librosa wants a whole window
-    options = {"n_fft": n_fft, "hop_length": hop_length, "n_mels": n_mels}
-    power = librosa.feature.melspectrogram(y=x, sr=sample_rate, **options)
+    hz = np.asarray(hz, dtype=float)
+    return np.where(
+        hz < 1000, 3 * hz / 200, 15 + 27 * np.log(np.maximum(hz, 1) / 1000) / np.log(6.4)
+    )
+
+
+def _mel_to_hz(mel):
+    import numpy as np
+
+    mel = np.asarray(mel, dtype=float)
+    return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))
+
+
+def _log_mel(x, sample_rate, n_fft, hop_length, n_mels):
+    """Level in dB below the peak (n_mels, frames), edges of frames in s and of bands in Hz."""
+    import numpy as np
+    import torch
+    import torchaudio
+
+    x = np.pad(x, (0, max(0, n_fft - x.size)))  # at least one whole window
+    # librosa computes the same, and takes three seconds to load.
+    transform = torchaudio.transforms.MelSpectrogram(
+        sample_rate,
+        n_fft,
+        hop_length=hop_length,
+        n_mels=n_mels,
+        norm="slaney",
+        mel_scale="slaney",
+        pad_mode="constant",
+    )
+    power = transform(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))).numpy()
+    level = 10 * np.log10(np.maximum(power, 1e-10)) - 10 * np.log10(max(power.max(), 1e-10))
     times = (np.arange(power.shape[1] + 1) - 0.5) * hop_length / sample_rate
-    top = librosa.hz_to_mel(sample_rate / 2)
-    edges = librosa.mel_to_hz((np.arange(n_mels + 1) + 0.5) * top / (n_mels + 1))
-    return librosa.power_to_db(power, ref=np.max), times, edges
+    top = _hz_to_mel(sample_rate / 2)
+    edges = _mel_to_hz((np.arange(n_mels + 1) + 0.5) * top / (n_mels + 1))
+    return np.maximum(level, -80), times, edges
 
 
 def log_mel(x, sample_rate, ax=None, n_fft=512, hop_length=160, n_mels=64, colorbar=True):
@@ -153,13 +182,11 @@ def log_mel(x, sample_rate, ax=None, n_fft=512, hop_length=160, n_mels=64, color
 
     Notebook: 01_speech_commands_mlp.ipynb
     """
-    import librosa
-
     x, sample_rate = _samples(x), _rate(sample_rate)
     level, times, edges = _log_mel(x, sample_rate, n_fft, hop_length, n_mels)
     ax = _axes(8, 2.8) if ax is None else ax
     image = ax.pcolormesh(times, edges, level, cmap="magma")
-    ax.set_yscale("function", functions=(librosa.hz_to_mel, librosa.mel_to_hz))
+    ax.set_yscale("function", functions=(_hz_to_mel, _mel_to_hz))
     ticks = [hz for hz in (250, 500, 1000, 2000, 4000, 8000, 16000) if hz <= edges[-1]]
     ax.set_yticks(ticks, [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in ticks])
     ax.set(xlabel="Time (s)", ylabel="Frequency (Hz)", xlim=(0, x.size / sample_rate))

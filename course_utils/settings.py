@@ -9,7 +9,7 @@ variable                   meaning                                              
 ``COURSE_THREADS``         threads of torch on the CPU                                1
 ``COURSE_SEED``            seed of every random generator                             0
 ``COURSE_RUNS``            folder of checkpoints and logs                             ``runs/``
-``COURSE_RESULTS``         JSON file of results                                       in the data folder
+``COURSE_RESULTS``         JSON file of results                                       in data folder
 ``COURSE_OFFLINE``         1: open no socket                                          0
 ``COURSE_QUICK``           1: a run of seconds that records nothing                   0
 =========================  =========================================================  ==============

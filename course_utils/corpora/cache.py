@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,5 +101,5 @@ def clear() -> int:
     if folder().is_dir():
         for lock in folder().glob(".*.lock"):
             with contextlib.suppress(OSError):
-                os.unlink(lock)
+                lock.unlink()
     return freed

@@ -29,7 +29,8 @@ VERSION = 1
 DIGITS = tuple("zero one two three four five six seven eight nine".split())
 COMMANDS = tuple("yes no up down left right on off stop go".split())
 OTHER_WORDS = tuple(
-    "backward bed bird cat dog follow forward happy house learn marvin sheila tree visual wow".split()
+    "backward bed bird cat dog follow forward happy house learn marvin sheila tree visual "
+    "wow".split()
 )
 #: The 35 words of Speech Commands v0.02, in alphabetical order.
 WORDS = tuple(sorted(DIGITS + COMMANDS + OTHER_WORDS))
@@ -46,10 +47,12 @@ Nobody said these words. They were made on this computer by the program espeak-n
 (https://github.com/espeak-ng/espeak-ng, GPL-3.0-or-later; the licence covers the program, not
 the sound that it makes), called by course_utils.corpora.embedded, version {version}, seed {seed}.
 
-- {speakers} synthetic speakers, described in speakers.json: accent, pitch, formants, breath, rate, and
-  a room, a microphone and a noise floor for each.
-- {clips} clips, 16 kHz, 16-bit, mono, at most one second. One in six is shorter, as in the real corpus.
-- Every speaker says {words} words: the digits {digit_takes} times, the ten commands {command_takes} times, the others once.
+- {speakers} synthetic speakers, described in speakers.json: accent, pitch, formants, breath, rate,
+  and a room, a microphone and a noise floor for each.
+- {clips} clips, 16 kHz, 16-bit, mono, at most one second. One in six is shorter, as in the real
+  corpus.
+- Every speaker says {words} words: the digits {digit_takes} times, the ten commands
+  {command_takes} times, the others once.
 - Split by speaker, 80/10/10: validation_list.txt, testing_list.txt; all else is for training.
 - _background_noise_ holds six noises of our own making.
 

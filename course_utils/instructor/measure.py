@@ -90,7 +90,7 @@ def table() -> str:
         key = ("stage", "trained_on", "tested_on", "classes", "metric", "model")
         groups.setdefault(tuple(record[name] for name in key), []).append(record)
     lines = [
-        "| stage | model | corpus | classes | chance | test score | seeds | parameters | training |",
+        "| stage | model | corpus | classes | chance | score | seeds | parameters | training |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (stage, trained, tested, classes, metric, model), same in sorted(groups.items()):

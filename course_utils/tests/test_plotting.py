@@ -342,3 +342,16 @@ def test_players_with_pictures_share_one_scale(tone):
     assert plt.get_fignums() == []
     alone = plotting.players([(quiet, "quiet")], RATE, images=True).data
     assert png(alone) != png(text)  # drawn small beside the loud one
+
+
+@pytest.mark.parametrize("rate, n_mels", [(16_000, 64), (8_000, 40)])
+def test_log_mel_is_librosas(rate, n_mels):
+    import librosa
+
+    x = np.random.default_rng(0).normal(size=rate).astype(np.float32) * 0.1
+    level, _, _ = plotting._log_mel(x, rate, 512, 160, n_mels)
+    power = librosa.feature.melspectrogram(y=x, sr=rate, n_fft=512, hop_length=160, n_mels=n_mels)
+    assert np.abs(level - librosa.power_to_db(power, ref=np.max)).max() < 0.01  # dB
+    hz = np.array([50.0, 440.0, 1000.0, 3000.0])
+    assert np.allclose(plotting._hz_to_mel(hz), librosa.hz_to_mel(hz))
+    assert np.allclose(plotting._mel_to_hz(plotting._hz_to_mel(hz)), hz)

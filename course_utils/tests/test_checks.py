@@ -1,0 +1,266 @@
+"""What checks say when an answer is wrong, and the two ways on for a student who is stuck."""
+
+import math
+import re
+
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.ultratb import AutoFormattedTB
+
+from course_utils import checks, settings
+from course_utils.checks import CheckFailed
+from course_utils.instructor.notebooks import write
+from course_utils.tests.test_release import sample_notebook
+
+# --- fail, call, close --------------------------------------------------------------------------
+
+
+def complaint(function, *arguments, **named):
+    """The first line of what a student reads; every one names the same three things."""
+    with pytest.raises(CheckFailed) as error:
+        function(*arguments, **named)
+    first = str(error.value).splitlines()[0]
+    assert re.fullmatch(r"expected .+, got .+; likely cause: .+", first)
+    return first
+
+
+def test_fail_says_expected_got_and_cause():
+    told = complaint(checks.fail, (2, 1), [1, 2], "the axes are swapped")
+    assert told == "expected (2, 1), got [1, 2]; likely cause: the axes are swapped"
+
+
+def test_a_failed_check_is_an_assertion_error():  # that is what graders count
+    with pytest.raises(AssertionError):
+        checks.fail(1, 2, "a guess")
+
+
+def test_passed_prints_one_line(capsys):
+    checks.passed("both lengths are right")
+    assert capsys.readouterr().out == "Passed: both lengths are right\n"
+
+
+@pytest.mark.parametrize("try_it", [checks.call, checks.attempt])
+def test_what_an_answer_returns_comes_back(try_it):
+    assert try_it(divmod, 7, 2) == (3, 1)
+    assert try_it(int, "11", base=2) == 3
+    assert try_it(bool) is False
+
+
+def test_an_answer_without_a_return():
+    assert checks.attempt([].append, 1) is None  # some answers are called for what they do
+    told = complaint(checks.call, [].append, 1)
+    assert told.startswith("expected a result from append, got None; likely cause: the return")
+
+
+def answer(x):
+    return x["missing"]
+
+
+def test_an_error_in_an_answer_is_named():
+    told = complaint(checks.call, answer, {})
+    assert told.startswith("expected answer to return, got KeyError: 'missing'; likely cause: the")
+
+
+def test_a_callable_without_a_name_is_named_by_its_type():
+    told = complaint(checks.call, torch.nn.Linear(3, 1), torch.ones(2))
+    assert told.startswith("expected Linear to return, got RuntimeError: ")
+
+
+def test_a_long_error_is_cut_short():
+    told = complaint(checks.call, {}.__getitem__, "long " * 1000)
+    assert "KeyError" in told
+    assert len(told) < 600
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("Exercise 1.1"), KeyboardInterrupt()])
+def test_a_stub_and_the_stop_button_pass_through(error):
+    def stub():
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        checks.call(stub)
+    assert raised.value is error
+
+
+def test_what_torch_has_not_implemented_is_no_stub():
+    told = complaint(checks.call, torch.ones(2, device="meta").tolist)
+    assert "expected tolist to return, got NotImplementedError: " in told
+
+
+def shown(error):
+    """The lines that a notebook shows."""
+    return error._render_traceback_()
+
+
+def test_a_notebook_shows_the_message_and_not_the_check():
+    with pytest.raises(CheckFailed) as error:
+        checks.fail(1, 2, "a guess")
+    assert shown(error.value) == ["AssertionError: expected 1, got 2; likely cause: a guess"]
+
+
+def test_a_notebook_shows_where_an_answer_failed():
+    with pytest.raises(CheckFailed) as error:
+        checks.call(answer, {})
+    text = "\n".join(shown(error.value))
+    assert 'return x["missing"]' in text
+    assert "KeyError: 'missing'" in text
+    assert f'"{checks.__file__}"' not in text
+    assert shown(error.value)[-1].startswith("AssertionError: expected answer to return")
+
+
+@pytest.mark.parametrize(
+    "got, expected",
+    [
+        (1.0 + 1e-6, 1.0),
+        (2, 2.0),
+        ([1, 2], [1.0, 2.0]),
+        (torch.tensor([1000.001, 0.001]), torch.tensor([1000.0, 0.0])),  # relative to the largest
+        (torch.tensor([-math.inf, 1.0]), torch.tensor([-math.inf, 1.0])),
+        (torch.tensor(True), 1.0),
+    ],
+)
+def test_close_accepts(got, expected):
+    checks.close(got, expected, "none")
+
+
+@pytest.mark.parametrize(
+    "got, expected, told",
+    [
+        (1.1, 1.0, "expected 1, got 1.1"),
+        (math.nan, 1.0, "expected 1, got nan"),
+        (
+            torch.tensor([[1.0, 2.0], [3.0, 9.0]]),
+            torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
+            "expected 4 at position 3 of the flattened result, got 9",
+        ),
+        (
+            torch.tensor([5.0, math.nan]),
+            torch.tensor([1.0, 2.0]),
+            "expected 2 at position 1 of the flattened result, got nan",
+        ),
+        (
+            torch.tensor([0.0, 7.0]),
+            torch.tensor([-math.inf, 1.0]),
+            "expected -inf at position 0 of the flattened result, got 0",
+        ),
+        (
+            torch.tensor([-math.inf, 7.0]),  # an infinity elsewhere makes nothing else right
+            torch.tensor([-math.inf, 1.0]),
+            "expected 1 at position 1 of the flattened result, got 7",
+        ),
+        (torch.ones(2, 3), torch.ones(3, 2), "expected shape (3, 2), got shape (2, 3)"),
+        (torch.ones(1), 1.0, "expected shape (), got shape (1,)"),
+        ("one", 1.0, "expected a number or a tensor, got str"),
+        (None, 1.0, "expected a number or a tensor, got NoneType"),
+        (torch.ones(2, requires_grad=True), torch.zeros(2), "expected 0 at position 0 of"),
+    ],
+)
+def test_close_rejects(got, expected, told, recwarn):
+    line = complaint(checks.close, got, expected, "my cause")
+    assert line.startswith(told)
+    assert line.endswith("likely cause: my cause")
+    assert not recwarn.list  # a warning on stderr would cost a student the points
+
+
+def test_the_tolerance_counts():
+    checks.close(1.04, 1.0, "none", tolerance=0.05)
+    complaint(checks.close, 1.04, 1.0, "my cause", tolerance=0.03)
+    complaint(checks.close, 1.0 + 1e-9, 1.0, "my cause", tolerance=0.0)
+
+
+def test_shape_and_type_of_a_tensor():
+    checks.same_shape(torch.ones(2, 3), (2, 3), "none")
+    told = complaint(checks.same_shape, torch.ones(3, 2), (2, 3), "swapped")
+    assert told == "expected shape (2, 3), got shape (3, 2); likely cause: swapped"
+    told = complaint(checks.same_shape, [1, 2], (2,), "swapped")
+    assert told.startswith("expected a tensor of shape (2,), got list; likely cause: return a tor")
+    checks.same_dtype(torch.ones(1), torch.float32, "none")
+    told = complaint(checks.same_dtype, torch.ones(1), torch.int64, "labels are whole numbers")
+    assert told.startswith("expected torch.int64, got torch.float32; likely cause: labels")
+
+
+# --- stuck --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """A notebook's shell, in a checkout with the solutions of a sample notebook."""
+    (tmp_path / "labsolutions").mkdir()
+    write(tmp_path / "labsolutions" / "01_sample.ipynb", sample_notebook())
+    monkeypatch.setattr(settings, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(checks, "_references", set())
+    shell = InteractiveShell()  # not .instance(): no other test shall see it
+    shell.InteractiveTB = AutoFormattedTB(mode="Plain", theme_name="nocolor")
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    yield shell
+    shell.history_manager.end_session()
+
+
+def test_a_reference_takes_the_place_of_an_answer(shell, capsys):
+    shell.run_cell("def double(x):\n    return x + 2").raise_error()
+    assert shell.user_ns["double"](5) == 7
+    checks.load_reference("1.1")
+    assert shell.user_ns["double"](5) == 10
+    told = "The reference of exercise 1.1 is loaded; the results table will say so.\n"
+    assert capsys.readouterr().out == told
+    assert checks.references() == ["1.1"]
+
+
+def test_references_are_counted_once_and_in_order(shell):
+    for exercise in ("1.2", "1.1", "1.2"):
+        checks.load_reference(exercise)
+    assert checks.references() == ["1.1", "1.2"]
+
+
+def test_a_reference_that_fails_is_not_marked(shell, tmp_path):
+    notebook = sample_notebook()
+    cell = next(cell for cell in notebook.cells if cell.id == "ex-1-1")
+    cell.source = cell.source.replace("def double", "undefined_name\n\n\ndef double")
+    write(tmp_path / "labsolutions" / "01_sample.ipynb", notebook)
+    with pytest.raises(NameError, match="undefined_name"):
+        checks.load_reference("1.1")
+    assert checks.references() == []
+
+
+def test_the_stub_comes_back_whatever_the_student_has_saved(shell, tmp_path, monkeypatch):
+    # A student's file holds the student's answer: the stub cannot come from there.
+    answered = sample_notebook()
+    next(cell for cell in answered.cells if cell.id == "ex-1-1").source = "def double(x): my own"
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path / "notebooks" / "01_sample.ipynb", answered)
+    inputs = []
+    monkeypatch.setattr(shell, "set_next_input", lambda text, replace: inputs.append(text))
+    checks.load_reference("1.1")
+    checks.restore_stub("1.1")
+    (stub,) = inputs
+    assert stub.startswith("def double(")
+    assert "SOLUTION" not in stub
+    assert "my own" not in stub
+    assert checks.references() == []
+    assert shell.run_cell(stub).success
+    with pytest.raises(NotImplementedError, match=r"^Exercise 1\.1 - Twice, or \"double\": "):
+        shell.user_ns["double"](5)
+
+
+@pytest.mark.parametrize("ask", [checks.load_reference, checks.restore_stub])
+@pytest.mark.parametrize(
+    "exercise, kind, message",
+    [
+        ("1.9", KeyError, r"There is no exercise 1\.9; stage 1 has 1\.1, 1\.2"),
+        ("7.1", FileNotFoundError, r"no notebook of stage 7 in labsolutions/\. Ask your instruct"),
+        ("first", KeyError, r"no exercise 'first': write stage and number, as in '1\.3'"),
+        ("1", KeyError, r"no exercise '1': write stage and number"),
+        (1.1, KeyError, r"no exercise 1\.1: write stage and number, as in '1\.3'"),
+    ],
+)
+def test_an_exercise_that_is_not_there(shell, ask, exercise, kind, message):
+    with pytest.raises(kind, match=message):
+        ask(exercise)
+    assert checks.references() == []
+
+
+@pytest.mark.parametrize("ask", [checks.load_reference, checks.restore_stub])
+def test_outside_of_a_notebook(ask):
+    with pytest.raises(RuntimeError, match=r"This works in a notebook only\."):
+        ask("1.1")
