@@ -79,7 +79,8 @@ def call(function: Callable, *arguments: Any, **named: Any) -> Any:
     """Call an answer as :func:`attempt` does, and fail if it returns None."""
     result = attempt(function, *arguments, **named)
     if result is None:
-        fail(f"a result from {_name(function)}", None, "the return statement is missing")
+        cause = "no return statement, or one with a call that returns nothing, such as .sort()"
+        fail(f"a result from {_name(function)}", None, cause)
     return result
 
 
@@ -104,7 +105,9 @@ def same_dtype(got: Any, expected: Any, cause: str) -> None:
         fail(expected, got.dtype, cause)
 
 
-def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5) -> None:
+def close(
+    got: Any, expected: Any, cause: str, tolerance: float = 1e-5, what: str = "a value"
+) -> None:
     """Fail unless the numbers or tensors agree to `tolerance`, relative to the largest."""
     import torch
 
@@ -122,7 +125,7 @@ def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5) -> None:
     worst = int(torch.where(error.isnan(), math.inf, error).argmax())
     place = "" if expected_values.ndim == 0 else f" at position {worst} of the flattened result"
     fail(
-        f"{float(expected_values.flatten()[worst]):.6g}{place}",
+        f"{what} of {float(expected_values.flatten()[worst]):.6g}{place}",
         f"{float(got_values.flatten()[worst]):.6g}",
         cause,
     )
@@ -198,12 +201,12 @@ def vocabulary(
     import torch
 
     # Nine words, so that the arbitrary order of a set cannot be the alphabetical one by luck.
-    spoken = "yes no up yes down left no stop right yes go on".split()
+    spoken = ["yes", "no", "up", "yes", "down", "left", "no", "stop", "right", "go", "on"]
     expected = ["down", "go", "left", "no", "on", "right", "stop", "up", "yes"]
     for order in (spoken, spoken[::-1], sorted(spoken)):
         got = call(make_vocabulary, list(order))
         if not isinstance(got, list):
-            fail("a list", type(got).__name__, "a set has no order; sorted(...) makes a list")
+            fail("a list", type(got).__name__, "sorted(...) makes a list")
         if got != expected:
             fail(
                 expected,
@@ -219,7 +222,7 @@ def vocabulary(
         cause = "an index is the word's position in the vocabulary that was given, from 0"
         fail(positions, indices.tolist(), cause)
     back = call(indices_to_words, torch.tensor(positions), expected)
-    if list(back) != words:
+    if not isinstance(back, list | tuple) or list(back) != words:
         fail(words, back, "each index picks the word at its position; return a list of words")
     try:
         got = words_to_indices(["stop", "banana"], expected)
@@ -294,7 +297,7 @@ def split_by_speaker(answer: Callable) -> None:
             if not np.array_equal(given, speakers):
                 fail("speakers unchanged", "a changed array", "shuffle a copy: np.unique makes one")
             _check_split(is_test, speakers, share, expected)
-            if not np.array_equal(is_test, answer(given, share, seed)):
+            if not np.array_equal(is_test, call(answer, given, share, seed)):
                 fail(
                     "the same split for the same seed",
                     "another",
@@ -315,7 +318,8 @@ def split_by_speaker(answer: Callable) -> None:
             )
         # Python hashes a text differently in each process, and so a set has another order.
         processes = []
-        for _Name.process in range(2):
+        for process in range(2):
+            _Name.process = process
             labels = np.array([_Name(speaker) for speaker in speakers], dtype=object)
             processes.append(call(answer, labels, share, 0))
         if not np.array_equal(*processes):
@@ -354,7 +358,7 @@ def _check_split(is_test: Any, speakers: Any, share: float, expected: int) -> No
         elif tests == round(share * len(speakers)) or tests == count:
             cause = "take test_share times the number of speakers, not of clips"
         else:
-            cause = "round(test_share * speakers), each drawn once, from a list with each name once"
+            cause = "draw round(test_share * len(names)) names, each once, from np.unique(speakers)"
         fail(f"{expected} of {count} speakers for testing (share {share:.3g})", tests, cause)
 
 
@@ -434,7 +438,11 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
     got = call(log_softmax, given)
     same_shape(got, (4, 7), "one value a class, as in the logits")
     if not torch.equal(given, logits):
-        fail("the logits unchanged", "changed logits", "`logits -= ...` works in place: make a new")
+        fail(
+            "the logits unchanged",
+            "changed logits",
+            "`logits -= ...` works in place: use a new name",
+        )
     got = got.double()
     if _all_one(got.sum(dim=1)):
         fail("log-probabilities", "probabilities", "the log is missing")
@@ -444,18 +452,24 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
         elif _all_one(got.exp().sum()):
             cause = "sum over the classes of each clip (dim=1, keepdim=True), not over everything"
         else:
-            cause = "z - log(sum(exp(z))): all three z are the same, shifted or not"
+            cause = "z - log(sum(exp(z))), where both z are the same, shifted or not"
         sums = _short(got.exp().sum(dim=1).tolist())
         fail("probabilities of each clip that sum to 1", f"sums {sums}", cause)
     cause = "what you subtract must be the same for all logits of a clip: its own maximum (dim=1)"
-    close(got, expected, cause, 1e-6)
+    close(got, expected, cause, 1e-6, "a log-probability")
     # The maximum of the second row is far from that of the first.
     huge = torch.tensor([[1000.0, 0.0, -1000.0], [-1000.0, -1000.0, -1000.0]], dtype=torch.float64)
     cause = (
         "exp(1000) is infinite, exp(-1000) is zero: subtract the largest logit of each clip first"
     )
     third = -math.log(3)
-    close(call(log_softmax, huge), [[0.0, -1000.0, -2000.0], [third] * 3], cause, 1e-6)
+    close(
+        call(log_softmax, huge),
+        [[0.0, -1000.0, -2000.0], [third] * 3],
+        cause,
+        1e-6,
+        "a log-probability",
+    )
 
     labels = torch.tensor([2, 0, 5, 2])
     by_hand = -math.fsum(expected[row][label] for row, label in enumerate(labels.tolist())) / 4
@@ -469,9 +483,14 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
         (4 * by_hand / 7, "divide by the number of clips, not of classes"),
     ):
         if math.isclose(float(loss), wrong, rel_tol=1e-6):
-            fail(f"{by_hand:.6g}", f"{float(loss):.6g}", cause)
-    close(loss, by_hand, "pick one value a row as it is: the one at the row's label", 1e-6)
-    passed("equal to arithmetic by hand, also at logits of 1000")
+            fail(f"a loss of {by_hand:.6g}", f"{float(loss):.6g}", cause)
+    close(
+        loss, by_hand, "pick one value a row as it is: the one at the row's label", 1e-6, "a loss"
+    )
+    both = call(nll_loss, call(log_softmax, logits), labels)
+    cause = "your two functions together are torch's cross_entropy"
+    close(both, torch.nn.functional.cross_entropy(logits, labels), cause, 1e-6, "a loss")
+    passed("equal to arithmetic by hand and to torch's cross_entropy, also at logits of 1000")
 
 
 def _all_one(values: Any) -> bool:
@@ -520,8 +539,8 @@ def training_step(answer: Callable) -> None:
             fail("a float", type(loss).__name__, "return loss.item(): a tensor keeps its graph")
         if not all(model.modes):
             fail("train mode", "eval mode", "call model.train() first: an evaluation came before")
-        cause = "return F.cross_entropy(logits, labels), logits as they come, from before the step"
-        close(loss, expected_loss, cause, 1e-9)
+        cause = "F.cross_entropy(logits, labels), of the logits as they come, before the step"
+        close(loss, expected_loss, cause, 1e-9, "a loss")
         if torch.equal(model.linear.weight, before):
             fail(
                 "moved weights",
@@ -533,8 +552,8 @@ def training_step(answer: Callable) -> None:
             if step == 0
             else "gradients add up from step to step: empty them with optimiser.zero_grad()"
         )
-        close(model.linear.weight, weight, cause, 1e-9)
-        close(model.linear.bias, bias, cause, 1e-9)
+        close(model.linear.weight, weight, cause, 1e-9, "a weight")
+        close(model.linear.bias, bias, cause, 1e-9, "a bias")
     passed("three steps move the weights as the closed form says")
 
 
@@ -587,7 +606,8 @@ def evaluate(answer: Callable) -> None:
             cause = "the whole set may not fit into memory: slice waveforms and labels"
             fail(f"batches of {batch_size}", f"one of {max(model.sizes)}", cause)
         if sum(model.sizes) != 7:
-            fail("each of 7 clips once", sum(model.sizes), "the last, smaller batch counts, too")
+            cause = "range(0, clips, batch_size) reaches the last, smaller batch, too"
+            fail("each of 7 clips once", f"{sum(model.sizes)} clips", cause)
         if not (isinstance(loss, float) and isinstance(accuracy, float)):
             got = f"{type(loss).__name__} and {type(accuracy).__name__}"
             fail(
@@ -597,13 +617,17 @@ def evaluate(answer: Callable) -> None:
             cause = "the last batch is smaller: add up sums over clips and divide once at the end"
             loss_cause = accuracy_cause = cause
         else:
-            accuracy_cause = "argmax over the classes (dim=1); right answers divided by all clips"
+            accuracy_cause = (
+                "argmax over the classes (dim=1); a share of right answers, from 0 to 1"
+            )
             loss_cause = (
                 "cross entropy of the logits as they come, averaged over the clips once: "
                 "F.cross_entropy has the mean of a batch already, unless you say reduction='sum'"
             )
-        close(accuracy, right / 7, accuracy_cause, 1e-6)
-        close(loss, math.fsum(losses) / 7, loss_cause, 1e-6)
+        if math.isclose(loss, right / 7, rel_tol=1e-6):
+            fail("(loss, accuracy)", "(accuracy, loss)", "the order of the two results")
+        close(accuracy, right / 7, accuracy_cause, 1e-6, "an accuracy")
+        close(loss, math.fsum(losses) / 7, loss_cause, 1e-6, "a loss")
     passed("loss and accuracy of 7 clips in batches of 7, 3 and 100")
 
 
@@ -645,11 +669,10 @@ def overfit_one_batch(answer: Callable) -> None:
             cause = "the argument learning_rate is not used: Adam(..., lr=learning_rate)"
         else:
             cause = "one torch.optim.Adam with lr=learning_rate, and all clips in every step"
-        fail(f"a loss of {expected[-2]:.4f} in the last step", f"{losses[-1]:.4f}", cause)
+        fail(f"a loss of {expected[-2]:.3g} in the last step", f"{losses[-1]:.3g}", cause)
     with torch.no_grad():
         end = float(nn.functional.cross_entropy(model(waveforms), labels))
-    cause = "train the model that was given, not a copy"
-    close(end, expected[-1], cause, 1e-5)
+    close(end, expected[-1], "train the model that was given, not a copy", 1e-5, "a last loss")
     passed(f"the loss fell from {losses[0]:.2f} to {losses[-1]:.2f} in 60 steps, as Adam's should")
 
 
@@ -665,17 +688,17 @@ def _adam_losses(
 
     x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)  # for the bias
     one_hot = torch.eye(len(weights), dtype=x.dtype)[labels]
-    mean = square = torch.zeros_like(weights)
-    losses = []
-    for step in range(steps + 1):
+    mean, square, losses = 0.0, 0.0, []
+    for step in range(1, steps + 2):
         probabilities = torch.softmax(x @ weights.T, dim=1)
         losses.append(float(-(one_hot * probabilities.log()).sum(dim=1).mean()))
         gradient = (probabilities - one_hot).T @ x / len(x)
-        past = 0 if restart else step
-        mean = 0.1 * gradient + 0.9 * mean * bool(past)
-        square = 0.001 * gradient**2 + 0.999 * square * bool(past)
-        corrected = mean / (1 - 0.9 ** (past + 1)), square / (1 - 0.999 ** (past + 1))
-        weights = weights - rate * corrected[0] / (corrected[1].sqrt() + 1e-8)
+        if restart:
+            step, mean, square = 1, 0.0, 0.0
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        size = (square / (1 - 0.999**step)).sqrt() + 1e-8
+        weights = weights - rate * mean / (1 - 0.9**step) / size
     return losses
 
 
@@ -722,22 +745,25 @@ def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
         expected_keys = list(model.state_dict())
         if not isinstance(state, dict) or list(state) != expected_keys:
             got = list(state) if isinstance(state, dict) else type(state).__name__
-            fail(expected_keys, got, "save what model.state_dict() returns, whole and as it is")
+            fail(
+                f"the {len(expected_keys)} entries of the state dict",
+                got,
+                "save what model.state_dict() returns, whole and as it is",
+            )
         attempt(load_weights, other, path)
         model.eval()
         other.eval()
         with torch.no_grad():
             cause = "hand the whole state dict to model.load_state_dict(...)"
-            close(other(x), model(x), cause, 0.0)
+            close(other(x), model(x), cause, 0.0, "an output")
         # A file from a computer with more GPUs than any reader has.
         with mock.patch("torch.serialization.location_tag", lambda storage: "cuda:99"):
             torch.save(state, path)
         try:
             load_weights(other, path)
         except Exception as error:
-            got = textwrap.shorten(f"{type(error).__name__}: {error}", 120)
-            cause = "torch.load puts tensors where they were saved: pass map_location"
-            fail("weights from a computer with a GPU", got, cause)
+            cause = "torch.load puts tensors on the device they were saved from: pass map_location"
+            fail("weights that were saved on a GPU to be loaded", type(error).__name__, cause)
         torch.save(_Trap(), path)
         _sprung.clear()
         try:

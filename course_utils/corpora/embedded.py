@@ -252,9 +252,10 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
     )
 
     def read() -> None:
-        for line in process.stdout:
-            with contextlib.suppress(json.JSONDecodeError):  # a line of a C library's, not ours
-                messages.put((number, json.loads(line)))
+        with process.stdout:
+            for line in process.stdout:
+                with contextlib.suppress(json.JSONDecodeError):  # a C library's line, not ours
+                    messages.put((number, json.loads(line)))
         messages.put((number, None))
 
     threading.Thread(target=read, daemon=True).start()

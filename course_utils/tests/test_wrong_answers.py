@@ -4,6 +4,7 @@
 list of plausible mistakes, each with a name and the source of a whole exercise cell. The check
 must reject every one and say what it expected, what it got and what the likely cause is; it must
 name the exercise where only the stub stands; and it must accept the solution with one line.
+``RIGHT_ANSWERS``, if there, holds right answers that look unusual: the check must accept them, too.
 """
 
 import contextlib
@@ -93,8 +94,10 @@ def execute(source: str, name: str, namespace: dict) -> Outcome:
     return Outcome(error, stdout.getvalue(), stderr.getvalue() + warned, seconds)
 
 
-def complaints_about(notebook: NotebookNode, wrong_answers: WrongAnswers) -> list[str]:
-    """Try solution, stub and every wrong answer of each exercise on its check.
+def complaints_about(
+    notebook: NotebookNode, wrong_answers: WrongAnswers, right_answers: WrongAnswers | None = None
+) -> list[str]:
+    """Try solution, stub and every wrong or right answer of each exercise on its check.
 
     An exercise sees the cells tagged :data:`NEEDED` that stand before it and the solutions of the
     exercises before it. Each attempt has its own copy of these names.
@@ -105,6 +108,8 @@ def complaints_about(notebook: NotebookNode, wrong_answers: WrongAnswers) -> lis
         A solution notebook.
     wrong_answers : dict
         Exercise id to a list of (name of the mistake, source of the exercise cell).
+    right_answers : dict, optional
+        The same for answers other than the solution that are right, too.
 
     Returns
     -------
@@ -113,14 +118,20 @@ def complaints_about(notebook: NotebookNode, wrong_answers: WrongAnswers) -> lis
     """
     by_cell = {exercise.cell("ex"): exercise for exercise in exercises(notebook)}
     ids = {exercise.id for exercise in by_cell.values()}
+    right_answers = right_answers or {}
     complaints = [
-        f"{name}: wrong answers, but no exercise" for name in sorted(wrong_answers.keys() - ids)
+        f"{name}: {kind} answers, but no exercise"
+        for kind, answers in (("wrong", wrong_answers), ("right", right_answers))
+        for name in sorted(answers.keys() - ids)
     ]
     namespace: dict = {"__name__": "__main__", "display": lambda *things, **options: None}
     for cell in notebook.cells:
         exercise = by_cell.get(cell.id)
         if exercise is not None:
-            complaints += _of_exercise(exercise, wrong_answers.get(exercise.id, []), namespace)
+            wrong, right = (
+                answers.get(exercise.id, []) for answers in (wrong_answers, right_answers)
+            )
+            complaints += _of_exercise(exercise, wrong, right, namespace)
         if exercise is not None or NEEDED in cell.metadata.get("tags", []):
             outcome = execute(cell.source, cell.id, namespace)
             if outcome.error:
@@ -129,7 +140,12 @@ def complaints_about(notebook: NotebookNode, wrong_answers: WrongAnswers) -> lis
     return complaints
 
 
-def _of_exercise(exercise: Exercise, wrong: list[tuple[str, str]], namespace: dict) -> list[str]:
+def _of_exercise(
+    exercise: Exercise,
+    wrong: list[tuple[str, str]],
+    right: list[tuple[str, str]],
+    namespace: dict,
+) -> list[str]:
     complaints = []
     if len(wrong) < 2:
         complaints.append(f"{exercise.id}: {len(wrong)} wrong answers; at least two")
@@ -159,6 +175,11 @@ def _of_exercise(exercise: Exercise, wrong: list[tuple[str, str]], namespace: di
         complaints.append(f"{exercise.id}: the check prints {outcome.stdout!r}, not one line")
     if outcome.stderr:
         complaints.append(f"{exercise.id}: on stderr: {outcome.stderr!r}")
+
+    for unusual, source in right:
+        outcome = attempt(source, unusual)
+        if outcome.error:
+            complaints.append(f"{exercise.id}, {unusual}: REJECTED by the check: {outcome.what}")
 
     outcome = attempt(exercise.stub, "stub")
     if not isinstance(outcome.error, NotImplementedError) or exercise.name not in str(
@@ -195,7 +216,8 @@ def test_each_stage_has_a_notebook_and_wrong_answers():
 def test_checks_tell_right_from_wrong(path, monkeypatch):
     monkeypatch.chdir(LABSOLUTIONS)  # where a notebook's kernel runs
     stage = importlib.import_module(f"{__package__}.wrong_answers.stage{int(path.name[:2])}")
-    complaints = complaints_about(read(path), stage.WRONG_ANSWERS)
+    right = getattr(stage, "RIGHT_ANSWERS", None)
+    complaints = complaints_about(read(path), stage.WRONG_ANSWERS, right)
     assert not complaints, "\n".join(complaints)
 
 
@@ -271,6 +293,15 @@ def test_bad_lists_are_noticed(change, complaint):
     answers = sample_answers()
     change(answers)
     assert complaint in "\n".join(complaints_about(sample_notebook(), answers))
+
+
+def test_right_answers_that_are_rejected_are_noticed():
+    sample, wrong = sample_notebook(), sample_answers()
+    unusual = ("adds to itself", "def double(x):\n    return x + x")
+    assert complaints_about(sample, wrong, {"1.1": [unusual]}) == []
+    complaints = complaints_about(sample, wrong, {"1.1": wrong["1.1"][:1], "1.9": [unusual]})
+    assert complaints[0] == "1.9: right answers, but no exercise"
+    assert complaints[1].startswith("1.1, adds one: REJECTED by the check: AssertionError")
 
 
 def test_missing_set_up_is_noticed():

@@ -1,48 +1,47 @@
 """Mistakes that students make in stage 1, and right answers that look unusual.
 
-Where it can be, a mistake is a right cell with one thing changed. Should a change not take, the
-cell stays right, its check accepts it, and the test says so.
+Most mistakes are a right cell with one thing changed. Should a change not take, the cell stays
+right, its check accepts it, and the test says so.
 """
 
 from textwrap import dedent, indent
 
+Answers = dict[str, list[tuple[str, str]]]
 
-def function(signature, body):
+#: Exercise to (name of the mistake, source of the whole cell): its check rejects each one.
+WRONG_ANSWERS: Answers = {}
+
+#: The same for answers that are right: its check accepts each one.
+RIGHT_ANSWERS: Answers = {}
+
+
+def function(signature: str, body: str) -> str:
     """Source of a function."""
     return f"def {signature}:\n{indent(dedent(body).strip(), '    ')}\n"
 
 
-# 1.1 - Pad or trim to one second
+# ---------------------------------------------------------------- 1.1 - Pad or trim to one second
 
 
-def fit(body):
+def fit(body: str) -> str:
     body = "channels, time = waveform.shape\n" + dedent(body).strip()
     return function("fit_to_length(waveform, samples)", body)
 
 
-FIT_WRONG = [
+WRONG_ANSWERS["1.1"] = [
     ("pads in front", fit("return F.pad(waveform, (samples - time, 0))")),
     ("keeps the end", fit("return F.pad(waveform, (0, max(0, samples - time)))[:, -samples:]")),
-    ("never cuts", fit("return F.pad(waveform, (0, max(0, samples - time)))")),
     ("always one second", fit("return F.pad(waveform, (0, 16_000 - time))")),
-    ("pads the channels", fit("return F.pad(waveform, (0, 0, 0, samples - time))")),
+    ("drops the channel", fit("return F.pad(waveform, (0, samples - time))[0]")),
     (
-        "repeats the clip",
-        fit("return waveform.repeat(1, samples // max(time, 1) + 1)[:, :samples]"),
-    ),
-    (
-        "stretches the clip",
-        fit("return F.interpolate(waveform[None], samples, mode='linear')[0]"),
+        "wraps around as np.resize does",
+        fit("return torch.from_numpy(np.resize(waveform.numpy(), (channels, samples)))"),
     ),
     (
         "one sample short",
         fit("""
             kept = min(time, samples) - 1
             return F.pad(waveform[:, :kept], (0, samples - kept))"""),
-    ),
-    (
-        "wraps around as np.resize does",
-        fit("return torch.from_numpy(np.resize(waveform.numpy(), (channels, samples)))"),
     ),
     (
         "memory that nobody has set",
@@ -55,36 +54,19 @@ FIT_WRONG = [
         "NumPy's float64",
         fit("""
             fitted = np.zeros((channels, samples))
-            kept = min(time, samples)
-            fitted[:, :kept] = waveform[:, :kept]
+            fitted[:, :time] = waveform[:, :samples]
             return torch.from_numpy(fitted)"""),
     ),
     (
-        "an array, not a tensor",
-        fit("return np.pad(waveform, ((0, 0), (0, max(0, samples - time))))[:, :samples]"),
-    ),
-    (
-        "drops the channel",
-        fit("return F.pad(waveform, (0, samples - time))[0]"),
-    ),
-    (
-        "changes the clip that it was given",
-        fit("""
-            waveform[:, samples - 1 :] *= 1 if time <= samples else 0
-            waveform.resize_(channels, samples)
-            return F.pad(waveform, (0, 0))"""),
-    ),
-    (
-        "fades the end out in place",
+        "silences the end of the clip that it was given",
         fit("""
             fitted = F.pad(waveform, (0, samples - time))
             waveform[:, samples:] = 0
             return fitted"""),
     ),
-    ("forgets to return", fit("F.pad(waveform, (0, samples - time))")),
 ]
 
-FIT_RIGHT = [
+RIGHT_ANSWERS["1.1"] = [
     ("a negative pad cuts", fit("return F.pad(waveform, (0, samples - time))")),
     (
         "cut, then glue",
@@ -93,7 +75,7 @@ FIT_RIGHT = [
             return torch.cat([cut, torch.zeros(channels, samples - cut.shape[1])], dim=1)"""),
     ),
     (
-        "in NumPy",
+        "NumPy",
         fit("""
             fitted = np.zeros((channels, samples), dtype=np.float32)
             fitted[:, : min(time, samples)] = waveform.numpy()[:, :samples]
@@ -109,29 +91,25 @@ FIT_RIGHT = [
 ]
 
 
-# 1.2 - Words to indices and back
+# ---------------------------------------------------------------- 1.2 - Words to indices and back
 
 
 def words(
-    make="return sorted(set(words))",
-    there="return torch.tensor([vocabulary.index(word) for word in words])",
-    back="return [vocabulary[index] for index in indices.tolist()]",
-):
-    return "\n\n".join(
-        [
-            function("make_vocabulary(words)", make),
-            function("words_to_indices(words, vocabulary)", there),
-            function("indices_to_words(indices, vocabulary)", back),
-        ]
+    make: str = "return sorted(set(words))",
+    there: str = "return torch.tensor([vocabulary.index(word) for word in words])",
+    back: str = "return [vocabulary[index] for index in indices.tolist()]",
+) -> str:
+    return (
+        function("make_vocabulary(words)", make)
+        + function("words_to_indices(words, vocabulary)", there)
+        + function("indices_to_words(indices, vocabulary)", back)
     )
 
 
-WORDS_WRONG = [
+WRONG_ANSWERS["1.2"] = [
     ("order of appearance", words(make="return list(dict.fromkeys(words))")),
-    ("a set has no order", words(make="return list(set(words))")),
+    ("the order of a set", words(make="return list(set(words))")),
     ("each word as often as it is said", words(make="return sorted(words)")),
-    ("shortest word first", words(make="return sorted(set(words), key=len)")),
-    ("a tuple", words(make="return tuple(sorted(set(words)))")),
     ("an array", words(make="return np.unique(words)")),
     ("sort returns nothing", words(make="return list(set(words)).sort()")),
     (
@@ -139,21 +117,8 @@ WORDS_WRONG = [
         words(there="return torch.tensor([make_vocabulary(words).index(word) for word in words])"),
     ),
     (
-        "counts from one",
-        words(there="return torch.tensor([vocabulary.index(word) + 1 for word in words])"),
-    ),
-    ("a list of indices", words(there="return [vocabulary.index(word) for word in words]")),
-    (
         "float indices",
         words(there="return torch.Tensor([vocabulary.index(word) for word in words])"),
-    ),
-    (
-        "one-hot rows",
-        words(
-            there="""
-            indices = torch.tensor([vocabulary.index(word) for word in words])
-            return F.one_hot(indices, len(vocabulary))"""
-        ),
     ),
     (
         "an unknown word is word 0",
@@ -172,24 +137,12 @@ WORDS_WRONG = [
         ),
     ),
     (
-        "an unknown word is left out",
-        words(there="return torch.tensor([vocabulary.index(w) for w in words if w in vocabulary])"),
-    ),
-    (
-        "a bisection finds any word",
-        words(there="return torch.from_numpy(np.searchsorted(vocabulary, words))"),
-    ),
-    (
         "the words that occur, in the vocabulary's order",
         words(back="return [word for i, word in enumerate(vocabulary) if i in indices]"),
     ),
-    ("one word too far", words(back="return [vocabulary[i - 1] for i in indices.tolist()]")),
-    ("one text", words(back='return " ".join(vocabulary[i] for i in indices)')),
-    ("the first word only", words(back="return vocabulary[indices[0]]")),
 ]
 
-WORDS_RIGHT = [
-    ("one by one", words()),
+RIGHT_ANSWERS["1.2"] = [
     (
         "a dictionary",
         words(
@@ -213,7 +166,7 @@ WORDS_RIGHT = [
         ),
     ),
     (
-        "a loop",
+        "loops",
         words(
             make="""
             result = []
@@ -233,19 +186,19 @@ WORDS_RIGHT = [
 ]
 
 
-# 1.3 - The shapes of a batch
+# ---------------------------------------------------------------- 1.3 - The shapes of a batch
 
 
 def batch(
-    waveforms="waveforms = torch.stack([fit_to_length(item[0], 16_000) for item in items])",
-    labels="labels = words_to_indices([item[2] for item in items], vocabulary)",
-    result="return waveforms, labels",
-):
+    waveforms: str = "waveforms = torch.stack([fit_to_length(i[0], 16_000) for i in items])",
+    labels: str = "labels = words_to_indices([item[2] for item in items], vocabulary)",
+    result: str = "return waveforms, labels",
+) -> str:
     body = "\n".join(dedent(part).strip() for part in (waveforms, labels, result))
     return function("collate(items, vocabulary)", body)
 
 
-BATCH_WRONG = [
+WRONG_ANSWERS["1.3"] = [
     (
         "glues the clips along the channel",
         batch("waveforms = torch.cat([fit_to_length(item[0], 16_000) for item in items])"),
@@ -261,19 +214,10 @@ BATCH_WRONG = [
             waveforms = nn.utils.rnn.pad_sequence(rows, batch_first=True)[:, None]"""),
     ),
     (
-        "the batch in the middle",
-        batch("waveforms = torch.stack([fit_to_length(i[0], 16_000) for i in items], dim=1)"),
-    ),
-    ("drops the channel", batch(result="return waveforms.squeeze(1), labels")),
-    (
-        "longest clip first",
+        "longest clip first, and labels as they came",
         batch("""
-            items = sorted(items, key=lambda item: -item[0].shape[1])
-            waveforms = torch.stack([fit_to_length(item[0], 16_000) for item in items])"""),
-    ),
-    (
-        "the speaker for the word",
-        batch(labels="labels = words_to_indices([item[3] for item in items], vocabulary)"),
+            clips = sorted((item[0] for item in items), key=lambda clip: -clip.shape[1])
+            waveforms = torch.stack([fit_to_length(clip, 16_000) for clip in clips])"""),
     ),
     (
         "the take for the word",
@@ -287,18 +231,12 @@ BATCH_WRONG = [
             labels = words_to_indices(said, make_vocabulary(said))"""
         ),
     ),
-    ("words for labels", batch(labels="labels = [item[2] for item in items]")),
     ("float labels", batch(result="return waveforms, labels.float()")),
     ("a column of labels", batch(result="return waveforms, labels[:, None]")),
-    ("labels first", batch(result="return labels, waveforms")),
     ("no labels", batch(result="return waveforms")),
-    (
-        "each clip made as loud as the others",
-        batch(result="return waveforms / waveforms.amax(dim=2, keepdim=True), labels"),
-    ),
 ]
 
-BATCH_RIGHT = [
+RIGHT_ANSWERS["1.3"] = [
     (
         "fills a block of zeros",
         batch("""
@@ -308,13 +246,11 @@ BATCH_RIGHT = [
                 waveforms[row, :, :kept] = waveform[:, :kept]"""),
     ),
     (
-        "a tuple of columns",
-        function(
-            "collate(items, vocabulary)",
-            """
-            waveforms, _, said, _, _ = zip(*items)
-            rows = [fit_to_length(waveform, 16_000)[None] for waveform in waveforms]
-            return torch.cat(rows), words_to_indices(list(said), vocabulary)""",
+        "columns for rows",
+        batch(
+            "waveforms, _, said, _, _ = zip(*items)",
+            "labels = words_to_indices(list(said), vocabulary)",
+            "return torch.cat([fit_to_length(row, 16_000)[None] for row in waveforms]), labels",
         ),
     ),
     (
@@ -327,9 +263,9 @@ BATCH_RIGHT = [
 ]
 
 
-# 1.4 - The multilayer perceptron
+# ---------------------------------------------------------------- 1.4 - The multilayer perceptron
 
-INIT = """
+SEQUENTIAL = """
 self.layers = nn.Sequential(
     nn.Flatten(),
     nn.Linear(inputs, 128),
@@ -338,43 +274,29 @@ self.layers = nn.Sequential(
     nn.ReLU(),
     nn.Linear(64, classes),
 )"""
-ATTRIBUTES = """
-self.first = nn.Linear(inputs, 128)
-self.second = nn.Linear(128, 64)
-self.last = nn.Linear(64, classes)"""
-THREE_STEPS = """
-x = waveforms.flatten(1)
-x = F.relu(self.first(x))
-x = F.relu(self.second(x))
-return self.last(x)"""
 
 
-def model(init=INIT, forward="return self.layers(waveforms)"):
+def mlp(init: str = SEQUENTIAL, forward: str = "return self.layers(waveforms)") -> str:
+    init = "super().__init__()\n" + dedent(init)
     methods = [
-        function("__init__(self, classes, inputs=16_000)", "super().__init__()\n" + dedent(init)),
+        function("__init__(self, classes, inputs=16_000)", init),
         function("forward(self, waveforms)", forward),
     ]
-    return "class SpeechMLP(nn.Module):\n" + indent("\n".join(methods), "    ")
+    return "class SpeechMLP(nn.Module):\n" + indent("".join(methods), "    ")
 
 
-MLP_WRONG = [
-    ("no ReLU", model(INIT.replace("    nn.ReLU(),\n", ""))),
-    ("one ReLU missing", model(INIT.replace("    nn.ReLU(),\n", "", 1))),
-    ("a ReLU after the last layer", model(INIT.replace("classes),", "classes), nn.ReLU(),"))),
-    ("sigmoid for ReLU", model(INIT.replace("ReLU", "Sigmoid"))),
-    ("no bias", model(INIT.replace("128, 64", "128, 64, bias=False"))),
-    ("128 for 64", model(INIT.replace("64", "128"))),
-    ("returns probabilities", model(forward="return self.layers(waveforms).softmax(dim=1)")),
-    ("returns log-probabilities", model(INIT.replace("classes),", "classes), nn.LogSoftmax(1),"))),
-    ("dropout", model(INIT.replace("nn.ReLU()", "nn.ReLU(), nn.Dropout(0.2)"))),
-    ("always 35 words", model(INIT.replace("classes", "35"))),
-    ("always 16,000 inputs", model(INIT.replace("inputs", "16_000"))),
-    ("keeps the channel", model(INIT.replace("    nn.Flatten(),\n", ""))),
-    ("flattens the batch, too", model(INIT.replace("Flatten()", "Flatten(0)"))),
-    ("squeezes a batch of one away", model(forward="return self.layers[1:](waveforms.squeeze())")),
+WRONG_ANSWERS["1.4"] = [
+    ("a ReLU missing", mlp(SEQUENTIAL.replace("    nn.ReLU(),\n", "", 1))),
+    ("a ReLU after the last layer", mlp(SEQUENTIAL.replace("classes)", "classes), nn.ReLU()"))),
+    ("no bias", mlp(SEQUENTIAL.replace("128, 64", "128, 64, bias=False"))),
+    ("returns probabilities", mlp(forward="return self.layers(waveforms).softmax(dim=1)")),
+    ("returns log-probabilities", mlp(forward="return self.layers(waveforms).log_softmax(dim=1)")),
+    ("always 16,000 inputs", mlp(SEQUENTIAL.replace("inputs", "16_000"))),
+    ("keeps the channel", mlp(SEQUENTIAL.replace("    nn.Flatten(),\n", ""))),
+    ("squeezes a batch of one away", mlp(forward="return self.layers[1:](waveforms.squeeze())")),
     (
         "layers in a plain list",
-        model(
+        mlp(
             "self.layers = [nn.Linear(inputs, 128), nn.Linear(128, 64), nn.Linear(64, classes)]",
             """
             x = waveforms.flatten(1)
@@ -383,23 +305,24 @@ MLP_WRONG = [
             return self.layers[-1](x)""",
         ),
     ),
-    (
-        "throws the ReLU's result away",
-        model(
-            ATTRIBUTES, THREE_STEPS.replace("x = F.relu(self.first(x))", "F.relu(self.first(x))")
-        ),
-    ),
-    ("forgets to return", model(ATTRIBUTES, THREE_STEPS.replace("return ", ""))),
-    ("a method that torch does not know", model().replace("def forward", "def foward")),
+    ("misspells forward", mlp().replace("forward", "foward")),
 ]
 
-MLP_RIGHT = [
-    ("a Sequential", model()),
-    ("three attributes", model(ATTRIBUTES, THREE_STEPS)),
-    ("the last layer first", model("\n".join(ATTRIBUTES.split("\n")[::-1]), THREE_STEPS)),
+RIGHT_ANSWERS["1.4"] = [
+    (
+        "the last layer first",
+        mlp(
+            """
+            self.last = nn.Linear(64, classes)
+            self.first, self.second = nn.Linear(inputs, 128), nn.Linear(128, 64)""",
+            """
+            x = F.relu(self.first(waveforms.flatten(1)))
+            return self.last(F.relu(self.second(x)))""",
+        ),
+    ),
     (
         "a ModuleList",
-        model(
+        mlp(
             """
             sizes = [inputs, 128, 64, classes]
             self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))""",
@@ -412,7 +335,7 @@ MLP_RIGHT = [
     ),
     (
         "own matrices, the other way round",
-        model(
+        mlp(
             """
             def parameter(*shape):
                 return nn.Parameter(torch.randn(*shape) / shape[0] ** 0.5)
@@ -429,7 +352,7 @@ MLP_RIGHT = [
 ]
 
 
-# 1.5 - From logits to a loss
+# ---------------------------------------------------------------- 1.5 - From logits to a loss
 
 STABLE = """
 shifted = logits - logits.max(dim=1, keepdim=True).values
@@ -437,64 +360,39 @@ return shifted - shifted.exp().sum(dim=1, keepdim=True).log()"""
 PICK = "return -log_probs[torch.arange(len(labels)), labels].mean()"
 
 
-def loss(log_softmax=STABLE, nll=PICK):
-    return "\n\n".join(
-        [
-            function("log_softmax(logits)", log_softmax),
-            function("nll_loss(log_probs, labels)", nll),
-        ]
+def loss(log_softmax: str = STABLE, nll_loss: str = PICK) -> str:
+    return function("log_softmax(logits)", log_softmax) + function(
+        "nll_loss(log_probs, labels)", nll_loss
     )
 
 
-LOSS_WRONG = [
-    ("over the batch", loss(STABLE.replace("dim=1", "dim=0"))),
-    ("sum over the batch", loss(STABLE.replace("sum(dim=1", "sum(dim=0"))),
-    ("largest over the batch", loss(STABLE.replace("max(dim=1", "max(dim=0"))),
+WRONG_ANSWERS["1.5"] = [
+    ("the sum over the batch", loss(STABLE.replace("sum(dim=1", "sum(dim=0"))),
+    ("the largest over the batch", loss(STABLE.replace("max(dim=1", "max(dim=0"))),
+    ("one sum for all", loss("return logits - logits.exp().sum().log()")),
+    ("overflows", loss("return logits - logits.exp().sum(dim=1, keepdim=True).log()")),
     (
-        "one sum for all",
-        loss("return logits - logits.exp().sum().log()"),
+        "the largest of all clips",
+        loss(STABLE.replace("max(dim=1, keepdim=True).values", "max()")),
     ),
-    (
-        "overflows",
-        loss("return logits - logits.exp().sum(dim=1, keepdim=True).log()"),
-    ),
-    (
-        "subtracts the largest of the whole batch",
-        loss(STABLE.replace("logits.max(dim=1, keepdim=True).values", "logits.max()")),
-    ),
-    (
-        "subtracts the mean",
-        loss(STABLE.replace("max(dim=1, keepdim=True).values", "mean(dim=1, keepdim=True)")),
-    ),
-    (
-        "forgets to add the largest back",
-        loss(STABLE.replace("return shifted -", "return logits -")),
-    ),
+    ("forgets to add the largest back", loss(STABLE.replace("return shifted", "return logits"))),
     (
         "changes the logits",
         loss(STABLE.replace("shifted = logits -", "logits -=").replace("shifted", "logits")),
     ),
-    ("probabilities", loss("return (logits - logits.max()).softmax(dim=1)")),
-    ("the log of a softmax that underflows", loss("return logits.softmax(dim=1).log()")),
-    ("no log", loss(STABLE.replace(".log()", ""))),
-    ("no keepdim", loss(STABLE.replace("sum(dim=1, keepdim=True)", "sum(dim=1)"))),
-    ("max returns two things", loss(STABLE.replace(".values", ""))),
-    ("no minus", loss(nll=PICK.replace("-", ""))),
-    ("sum for mean", loss(nll=PICK.replace("mean", "sum"))),
-    ("one value a clip", loss(nll=PICK.replace(".mean()", ""))),
-    ("divides by the classes", loss(nll=PICK.replace("mean()", "sum() / log_probs.shape[1]"))),
-    ("every clip with every label", loss(nll="return -log_probs[:, labels].mean()")),
-    ("ignores the labels", loss(nll="return -log_probs.max(dim=1).values.mean()")),
-    ("the logarithm of a logarithm", loss(nll=PICK.replace("labels].mean", "labels].log().mean"))),
-    ("a float without a gradient", loss(nll=PICK + ".item()")),
+    ("probabilities", loss("return logits.softmax(dim=1)")),
+    ("no minus", loss(nll_loss=PICK.replace("-", ""))),
+    ("the sum for the mean", loss(nll_loss=PICK.replace("mean", "sum"))),
+    ("one value a clip", loss(nll_loss=PICK.replace(".mean()", ""))),
+    ("every clip with every label", loss(nll_loss="return -log_probs[:, labels].mean()")),
+    ("a float without a gradient", loss(nll_loss=PICK + ".item()")),
     (
         "as many classes as the batch has",
-        loss(nll="return -(F.one_hot(labels) * log_probs).sum(dim=1).mean()"),
+        loss(nll_loss="return -(F.one_hot(labels) * log_probs).sum(dim=1).mean()"),
     ),
 ]
 
-LOSS_RIGHT = [
-    ("index by row", loss()),
+RIGHT_ANSWERS["1.5"] = [
     (
         "logsumexp and gather",
         loss(
@@ -529,7 +427,7 @@ LOSS_RIGHT = [
 ]
 
 
-# 1.6 - One training step
+# ---------------------------------------------------------------- 1.6 - One training step
 
 TRAIN = function(
     "training_step(model, optimiser, waveforms, labels)",
@@ -542,76 +440,46 @@ TRAIN = function(
     return loss.item()""",
 )
 
-TRAIN_WRONG = [
+WRONG_ANSWERS["1.6"] = [
     ("no train mode", TRAIN.replace("model.train()", "pass")),
-    (
-        "train mode too late",
-        TRAIN.replace("model.train()", "pass").replace(
-            "    loss.backward()", "    model.train()\n    loss.backward()"
-        ),
-    ),
     ("no zero_grad", TRAIN.replace("optimiser.zero_grad()", "pass")),
-    ("zero_grad is not called", TRAIN.replace("zero_grad()", "zero_grad")),
-    ("no backward", TRAIN.replace("loss.backward()", "pass")),
     ("backward is not called", TRAIN.replace("backward()", "backward")),
-    ("no step", TRAIN.replace("optimiser.step()", "pass")),
     (
         "the step before backward",
-        TRAIN.replace(
-            "    loss.backward()\n    optimiser.step()\n",
-            "    optimiser.step()\n    loss.backward()\n",
+        TRAIN.replace("loss.backward()", "optimiser.step()", 1).replace(
+            "optimiser.step()\n    return", "loss.backward()\n    return"
         ),
     ),
     (
         "zero_grad between backward and step",
-        TRAIN.replace("optimiser.zero_grad()", "pass").replace(
-            "backward()", "backward()\n    optimiser.zero_grad()"
-        ),
+        TRAIN.replace("optimiser.step()", "optimiser.zero_grad()\n    optimiser.step()"),
     ),
     (
         "softmax before cross entropy",
-        TRAIN.replace("model(waveforms)", "model(waveforms).softmax(1)"),
+        TRAIN.replace("model(waveforms)", "model(waveforms).softmax(dim=1)"),
     ),
-    ("NLL of logits", TRAIN.replace("cross_entropy", "nll_loss")),
-    (
-        "the sum of the losses",
-        TRAIN.replace("labels)\n    loss.b", "labels, reduction='sum')\n    loss.b"),
-    ),
-    ("returns the tensor", TRAIN.replace("loss.item()", "loss")),
     (
         "the loss after the step",
         TRAIN.replace("return loss", "return F.cross_entropy(model(waveforms), labels)"),
     ),
-    ("no gradients", TRAIN.replace("    loss = ", "    with torch.no_grad():\n        loss = ")),
+    ("returns the tensor", TRAIN.replace("loss.item()", "loss")),
     (
         "an optimiser of its own",
         TRAIN.replace(
             "model.train()",
-            "optimiser = torch.optim.SGD(model.parameters(), lr=0.1)\n    model.train()",
+            "model.train()\n    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)",
         ),
     ),
-    ("returns nothing", TRAIN.replace("return ", "")),
 ]
 
-TRAIN_RIGHT = [
-    ("five lines", TRAIN),
+RIGHT_ANSWERS["1.6"] = [
     (
-        "own loss",
-        TRAIN.replace(
+        "exercise 1.5 for the loss, gradients emptied afterwards",
+        TRAIN.replace("    optimiser.zero_grad()\n", "")
+        .replace("step()\n", "step()\n    optimiser.zero_grad(set_to_none=False)\n")
+        .replace(
             "F.cross_entropy(model(waveforms), labels)",
             "nll_loss(log_softmax(model(waveforms)), labels)",
-        ),
-    ),
-    (
-        "a module for the loss",
-        TRAIN.replace("F.cross_entropy(", "nn.CrossEntropyLoss()(").replace(
-            "loss.item()", "float(loss)"
-        ),
-    ),
-    (
-        "emptied afterwards",
-        TRAIN.replace("    optimiser.zero_grad()\n", "").replace(
-            "step()\n", "step()\n    optimiser.zero_grad(set_to_none=False)\n"
         ),
     ),
     (
@@ -621,18 +489,18 @@ TRAIN_RIGHT = [
             """
             def closure():
                 model.zero_grad()
-                loss = F.cross_entropy(model(waveforms), labels)
+                loss = nn.CrossEntropyLoss()(model(waveforms), labels)
                 loss.backward()
                 return loss
 
             model.train(True)
-            return optimiser.step(closure).item()""",
+            return float(optimiser.step(closure).detach())""",
         ),
     ),
 ]
 
 
-# 1.7 - Evaluation
+# ---------------------------------------------------------------- 1.7 - Evaluation
 
 EVALUATE = function(
     "evaluate(model, waveforms, labels, batch_size=256)",
@@ -647,66 +515,52 @@ EVALUATE = function(
             correct += (logits.argmax(dim=1) == y).sum().item()
     return loss / len(waveforms), correct / len(waveforms)""",
 )
-BATCH_COUNT = "math.ceil(len(waveforms) / batch_size)"
+BATCHES = "math.ceil(len(waveforms) / batch_size)"
 
-EVALUATE_WRONG = [
+WRONG_ANSWERS["1.7"] = [
     ("no eval mode", EVALUATE.replace("model.eval()", "pass")),
-    ("eval is not called", EVALUATE.replace("eval()", "eval")),
-    ("gradients on", EVALUATE.replace("torch.no_grad()", "torch.enable_grad()")),
-    ("no_grad is not called", EVALUATE.replace("no_grad()", "no_grad")),
+    ("gradients on", EVALUATE.replace("with torch.no_grad()", "if True")),
+    ("all at once", EVALUATE.replace("logits = model(x)", "logits = model(waveforms)[: len(x)]")),
+    ("drops the last batch", EVALUATE.replace("(0, len(waveforms)", "(0, len(waveforms) - 2")),
     (
-        "all at once",
-        EVALUATE.replace("batch_size):", "len(waveforms)):").replace("start + batch_size", ""),
-    ),
-    (
-        "drops the last batch",
-        EVALUATE.replace("range(0, len(waveforms),", "range(0, len(waveforms) - batch_size + 1,"),
-    ),
-    ("stops too early", EVALUATE.replace("len(waveforms), b", "len(waveforms) - batch_size, b")),
-    (
-        "the mean of means for the loss",
+        "the mean of the batches' losses",
         EVALUATE.replace(', reduction="sum"', "").replace(
-            "loss / len(waveforms)", f"loss / {BATCH_COUNT}"
+            "loss / len(waveforms)", f"loss / {BATCHES}"
         ),
     ),
     (
-        "the mean of means for the accuracy",
+        "the mean of the batches' accuracies",
         EVALUATE.replace("sum().item()", "double().mean().item()").replace(
-            "correct / len(waveforms)", f"correct / {BATCH_COUNT}"
+            "correct / len(waveforms)", f"correct / {BATCHES}"
         ),
     ),
     ("the loss divided twice", EVALUATE.replace(', reduction="sum"', "")),
-    ("the sum of the losses", EVALUATE.replace("loss / len(waveforms)", "loss")),
     ("softmax before cross entropy", EVALUATE.replace("model(x)", "model(x).softmax(dim=1)")),
     ("per cent", EVALUATE.replace("correct /", "100 * correct /")),
-    ("a count", EVALUATE.replace("correct / len(waveforms)", "correct")),
-    ("a whole number", EVALUATE.replace("correct /", "correct //")),
-    ("the best clip of each class", EVALUATE.replace("dim=1", "dim=0")),
-    ("one arg-max for all", EVALUATE.replace("dim=1", "")),
-    ("the smallest logit", EVALUATE.replace("argmax", "argmin")),
     ("tensors", EVALUATE.replace(".item()", "")),
     (
         "accuracy first",
-        EVALUATE.replace("loss / len(waveforms), correct", "correct / len(waveforms), loss"),
+        EVALUATE.replace("return ", "loss, correct = correct, loss\n    return "),
     ),
-    ("accuracy only", EVALUATE.replace("loss / len(waveforms), ", "")),
 ]
 
-EVALUATE_RIGHT = [
-    ("sums", EVALUATE),
-    ("means, weighted", EVALUATE.replace(', reduction="sum").item()', ").item() * len(y)")),
+RIGHT_ANSWERS["1.7"] = [
     (
-        "split and zip",
+        "means, weighted",
+        EVALUATE.replace(', reduction="sum").item()', ").item() * len(y)"),
+    ),
+    (
+        "all logits first",
         "@torch.inference_mode()\n"
         + function(
             "evaluate(model, waveforms, labels, batch_size=256)",
             """
             model.eval()
-            device = next(model.parameters()).device
-            logits = torch.cat([model(x.to(device)) for x in waveforms.split(batch_size)])
+            where = next(model.parameters()).device
+            logits = torch.cat([model(x.to(where)) for x in waveforms.split(batch_size)])
             right = logits.argmax(-1).eq(labels)
             model.train()
-            return nll_loss(log_softmax(logits), labels).item(), right.double().mean().item()""",
+            return nll_loss(log_softmax(logits), labels).item(), right.float().mean().item()""",
         ),
     ),
     (
@@ -728,82 +582,43 @@ EVALUATE_RIGHT = [
 ]
 
 
-# 1.8 - Overfit one batch
+# ---------------------------------------------------------------- 1.8 - Overfit one batch
 
+STEP = "training_step(model, optimiser, waveforms, labels)"
+OPTIMISER = "optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)"
 OVERFIT = function(
     "overfit_one_batch(model, waveforms, labels, steps, learning_rate)",
-    """
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    f"""
+    {OPTIMISER}
     losses = []
     for _ in range(steps):
-        losses.append(training_step(model, optimiser, waveforms, labels))
+        losses.append({STEP})
     return losses""",
 )
 
-OVERFIT_WRONG = [
-    (
-        "an optimiser for each step",
-        OVERFIT.replace(
-            "    losses.append(",
-            "    optimiser = torch.optim.Adam("
-            "model.parameters(), lr=learning_rate)\n        losses.append(",
-        ),
-    ),
+WRONG_ANSWERS["1.8"] = [
+    ("an optimiser for each step", OVERFIT.replace("(steps):", f"(steps):\n        {OPTIMISER}")),
     ("learning rate ignored", OVERFIT.replace(", lr=learning_rate", "")),
-    ("a learning rate of its own", OVERFIT.replace("lr=learning_rate", "lr=0.01")),
     ("SGD", OVERFIT.replace("Adam", "SGD")),
     ("the last loss only", OVERFIT.replace("return losses", "return losses[-1]")),
-    ("one step", OVERFIT.replace("    return", "        return")),
-    ("one step too few", OVERFIT.replace("range(steps)", "range(1, steps)")),
     ("one clip", OVERFIT.replace("waveforms, labels))", "waveforms[:1], labels[:1]))")),
-    (
-        "one clip after the other",
-        OVERFIT.replace("(steps):", "(steps):\n        i = _ % len(labels)").replace(
-            "waveforms, labels))", "waveforms[i : i + 1], labels[i : i + 1]))"
-        ),
-    ),
+    ("never steps", OVERFIT.replace(STEP, "F.cross_entropy(model(waveforms), labels).item()")),
+    ("tensors", OVERFIT.replace(STEP, f"torch.tensor({STEP})")),
     (
         "trains a copy",
         OVERFIT.replace(
-            "    optimiser =", "    import copy\n    model = copy.deepcopy(model)\n    optimiser ="
+            OPTIMISER, f"import copy\n    model = copy.deepcopy(model)\n    {OPTIMISER}"
         ),
     ),
-    (
-        "starts anew",
-        OVERFIT.replace(
-            "    optimiser =",
-            "    for layer in model:\n"
-            "        if isinstance(layer, nn.Linear):\n"
-            "            layer.reset_parameters()\n    optimiser =",
-        ),
-    ),
-    (
-        "never steps",
-        OVERFIT.replace(
-            "training_step(model, optimiser, waveforms, labels)",
-            "F.cross_entropy(model(waveforms), labels).item()",
-        ),
-    ),
-    (
-        "a list of tensors",
-        OVERFIT.replace(
-            "losses.append(training_step(model, optimiser, waveforms, labels))",
-            "losses.append(torch.tensor(training_step(model, optimiser, waveforms, labels)))",
-        ),
-    ),
-    (
-        "the loss after each step",
-        OVERFIT.replace(
-            "losses.append(training_step(model, optimiser, waveforms, labels))",
-            "training_step(model, optimiser, waveforms, labels)\n"
-            "        losses.append(F.cross_entropy(model(waveforms), labels).item())",
-        ),
-    ),
-    ("returns nothing", OVERFIT.replace("    return losses\n", "")),
 ]
 
-OVERFIT_RIGHT = [
-    ("a loop", OVERFIT),
+RIGHT_ANSWERS["1.8"] = [
+    (
+        "shuffled clips",
+        OVERFIT.replace("(steps):", "(steps):\n        rows = torch.randperm(len(labels))").replace(
+            "waveforms, labels))", "waveforms[rows], labels[rows]))"
+        ),
+    ),
     (
         "everything in place",
         function(
@@ -821,82 +636,42 @@ OVERFIT_RIGHT = [
             return losses""",
         ),
     ),
-    (
-        "the foreach of Adam, shuffled clips",
-        OVERFIT.replace("lr=learning_rate", "lr=learning_rate, foreach=True")
-        .replace("(steps):", "(steps):\n        rows = torch.randperm(len(labels))")
-        .replace("waveforms, labels))", "waveforms[rows], labels[rows]))"),
-    ),
 ]
 
 
-# 1.9 - Save and load
+# ---------------------------------------------------------------- 1.9 - Save and load
 
 
 def files(
-    save="torch.save(model.state_dict(), path)",
-    load='model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))',
-):
-    return "\n\n".join(
-        [function("save_weights(model, path)", save), function("load_weights(model, path)", load)]
-    )
+    save: str = "torch.save(model.state_dict(), path)",
+    load: str = "model.load_state_dict("
+    'torch.load(path, map_location="cpu", weights_only=True), strict=True)',
+) -> str:
+    return function("save_weights(model, path)", save) + function("load_weights(model, path)", load)
 
 
-LOAD = files()
-FILES_WRONG = [
+WRONG_ANSWERS["1.9"] = [
     ("saves the model object", files("torch.save(model, path)")),
     ("saves parameters only", files("torch.save(dict(model.named_parameters()), path)")),
-    ("saves a list of parameters", files("torch.save(list(model.parameters()), path)")),
-    ("state_dict is not called", files("torch.save(model.state_dict, path)")),
-    (
-        "wraps the state dict",
-        files(
-            "torch.save({'model': model.state_dict()}, path)",
-            'model.load_state_dict(torch.load(path, map_location="cpu")["model"])',
-        ),
-    ),
-    ("saves nothing", files("state = model.state_dict()")),
+    ("saves a list", files("torch.save(list(model.parameters()), path)")),
     ("another file name", files("torch.save(model.state_dict(), f'{path}.pt')")),
-    ("arguments the wrong way round", files("torch.save(path, model.state_dict())")),
-    ("weights_only=False", LOAD.replace("weights_only=True", "weights_only=False")),
-    ("strict=False", LOAD.replace("weights_only=True)", "weights_only=True), strict=False")),
-    ("forgets where the model is", LOAD.replace('map_location="cpu", ', "")),
+    ("weights_only=False", files().replace("weights_only=True", "weights_only=False")),
+    ("strict=False", files().replace("strict=True", "strict=False")),
+    ("forgets where the model is", files().replace('map_location="cpu", ', "")),
     ("loads into a local name", files(load='model = torch.load(path, map_location="cpu")')),
-    ("reads the file only", files(load='torch.load(path, map_location="cpu", weights_only=True)')),
-    (
-        "parameters without buffers",
-        files(
-            load="""
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            for name, parameter in model.named_parameters():
-                parameter.data.copy_(state[name])"""
-        ),
-    ),
-    (
-        "whatever has the name",
-        files(
-            load="""
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            for name, tensor in model.state_dict().items():
-                if name in state:
-                    tensor.copy_(state[name])"""
-        ),
-    ),
     (
         "swallows every error",
         files(
             load="""
             try:
-                model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+                model.load_state_dict(torch.load(path, map_location="cpu"))
             except Exception:
-                print("could not load")"""
+                pass"""
         ),
     ),
 ]
 
-FILES_RIGHT = [
-    ("two lines", LOAD),
-    ("the default of weights_only", LOAD.replace(", weights_only=True", "")),
+RIGHT_ANSWERS["1.9"] = [
     (
         "open files",
         files(
@@ -907,14 +682,13 @@ FILES_RIGHT = [
             where = next(model.parameters()).device
             with open(path, "rb") as file:
                 state = torch.load(file, map_location=where, weights_only=True)
-            print(end="")
-            return model.load_state_dict(state, strict=True)""",
+            return model.load_state_dict(state)""",
         ),
     ),
     (
-        "on the CPU, and tensor by tensor",
+        "tensor by tensor, and the default of weights_only",
         files(
-            "torch.save({k: v.detach().cpu().clone() for k, v in model.state_dict().items()}, path)",
+            "torch.save({k: v.cpu().clone() for k, v in model.state_dict().items()}, path)",
             """
             state = torch.load(path, map_location=lambda storage, place: storage)
             own = model.state_dict()
@@ -927,151 +701,87 @@ FILES_RIGHT = [
 ]
 
 
-# 1.10 - Split by speaker
+# ---------------------------------------------------------------- 1.10 - Split by speaker
 
-SPLIT = function(
-    "split_by_speaker(speakers, test_share, seed)",
-    """
+
+def split(body: str) -> str:
+    return function("split_by_speaker(speakers, test_share, seed)", body)
+
+
+SPLIT = split("""
     names = np.unique(speakers)
     random = np.random.default_rng(seed)
     chosen = random.permutation(names)[: round(test_share * len(names))]
-    return np.isin(speakers, chosen)""",
-)
-CHOOSE = "random.permutation(names)[: round(test_share * len(names))]"
+    return np.isin(speakers, chosen)""")
 
-SPLIT_WRONG = [
+WRONG_ANSWERS["1.10"] = [
     (
         "draws clips",
         SPLIT.replace("np.isin(speakers, chosen)", "random.random(len(speakers)) < test_share"),
     ),
-    (
-        "cuts a permutation of the clips",
-        SPLIT.replace(
-            "np.isin(speakers, chosen)",
-            "random.permutation(len(speakers)) < test_share * len(speakers)",
-        ),
-    ),
-    (
-        "the last clips",
-        SPLIT.replace(
-            "np.isin(speakers, chosen)",
-            "np.arange(len(speakers)) >= (1 - test_share) * len(speakers)",
-        ),
-    ),
-    (
-        "a share of the clips",
-        SPLIT.replace("test_share * len(names)", "test_share * len(speakers)"),
-    ),
-    ("names drawn from the clips", SPLIT.replace("np.unique(speakers)", "speakers")),
+    ("a share of the clips", SPLIT.replace("share * len(names)", "share * len(speakers)")),
     ("rounds down", SPLIT.replace("round", "int")),
-    ("rounds up", SPLIT.replace("round", "math.ceil")),
     (
         "draws with replacement",
-        SPLIT.replace(CHOOSE, "random.choice(names, round(test_share * len(names)))"),
+        SPLIT.replace("permutation(names)[: ", "choice(names, ").replace("names))]", "names)))"),
     ),
     ("the first speakers", SPLIT.replace("random.permutation(names)", "names")),
     ("no seed", SPLIT.replace("default_rng(seed)", "default_rng()")),
-    ("always the same seed", SPLIT.replace("default_rng(seed)", "default_rng(0)")),
     (
         "the generator of the whole program",
-        SPLIT.replace("random = np.random.default_rng(seed)", "np.random.seed(seed)").replace(
-            "random.permutation(names)", "np.random.permutation(names)"
-        ),
+        SPLIT.replace("default_rng(seed)", "seed(seed)").replace("random.perm", "np.random.perm"),
     ),
-    ("no seed at all", SPLIT.replace("random.permutation(names)", "np.random.permutation(names)")),
     ("the order of a set", SPLIT.replace("np.unique(speakers)", "list(set(speakers))")),
     (
-        "shuffles the speakers themselves",
-        SPLIT.replace("names = np.unique(speakers)\n", "")
-        .replace(
-            "    chosen",
-            "    random.shuffle(speakers)\n    names = list(dict.fromkeys(speakers))\n    chosen",
-        )
-        .replace("random.permutation(names)", "names"),
+        "shuffles the speakers that it was given",
+        SPLIT.replace(
+            "random.permutation(names)",
+            "(random.shuffle(speakers), list(dict.fromkeys(speakers)))[1]",
+        ),
     ),
     ("True for training", SPLIT.replace("return ", "return ~")),
     (
-        "numbers of the clips",
-        SPLIT.replace("return ", "return np.flatnonzero(").replace("chosen)\n", "chosen))\n"),
+        "numbers of clips",
+        SPLIT.replace("return ", "return np.nonzero(").replace("chosen)\n", "chosen))[0]\n"),
     ),
-    ("the names", SPLIT.replace("np.isin(speakers, chosen)", "chosen")),
-    ("zeros and ones", SPLIT.replace("chosen)\n", "chosen).astype(int)\n")),
     ("a list", SPLIT.replace("chosen)\n", "chosen).tolist()\n")),
 ]
 
-SPLIT_RIGHT = [
-    ("permutation", SPLIT),
+RIGHT_ANSWERS["1.10"] = [
     (
         "a choice without replacement",
-        SPLIT.replace(
-            CHOOSE, "set(random.choice(names, round(test_share * len(names)), replace=False))"
-        ).replace("np.isin(speakers, chosen)", "np.array([name in chosen for name in speakers])"),
+        split("""
+            names = sorted({*speakers})
+            count = round(test_share * len(names))
+            chosen = set(np.random.default_rng(seed).choice(names, count, replace=False))
+            return np.array([name in chosen for name in speakers])"""),
     ),
     (
         "Python's generator",
-        function(
-            "split_by_speaker(speakers, test_share, seed)",
-            """
+        split("""
             import random
 
             names = sorted(set(speakers.tolist()))
             chosen = random.Random(seed).sample(names, round(len(names) * test_share))
-            return np.asarray([name in chosen for name in speakers.tolist()])""",
-        ),
+            return np.asarray([name in chosen for name in speakers.tolist()])"""),
     ),
     (
-        "order of appearance, numbers for names, torch's generator",
-        function(
-            "split_by_speaker(speakers, test_share, seed)",
-            """
+        "order of appearance, and torch's generator",
+        split("""
             names = list(dict.fromkeys(speakers))
-            generator = torch.Generator().manual_seed(seed)
-            order = torch.randperm(len(names), generator=generator)
+            order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
             is_test = np.zeros(len(speakers), dtype=bool)
             for number in order[: int(np.round(test_share * len(names)))].tolist():
                 is_test |= speakers == names[number]
-            return is_test""",
-        ),
+            return is_test"""),
     ),
     (
-        "numbers from np.unique",
-        function(
-            "split_by_speaker(speakers, test_share, seed)",
-            """
+        "numbers for names",
+        split("""
             names, numbers = np.unique(speakers, return_inverse=True)
             draw = np.random.RandomState(seed).rand(len(names)).argsort()
             is_test = np.zeros(len(names), bool)
             is_test[draw[: round(test_share * len(names))]] = True
-            return is_test[numbers]""",
-        ),
+            return is_test[numbers]"""),
     ),
 ]
-
-
-#: Exercise to (name of the mistake, source of the whole cell): the check rejects each one.
-WRONG_ANSWERS = {
-    "1.1": FIT_WRONG,
-    "1.2": WORDS_WRONG,
-    "1.3": BATCH_WRONG,
-    "1.4": MLP_WRONG,
-    "1.5": LOSS_WRONG,
-    "1.6": TRAIN_WRONG,
-    "1.7": EVALUATE_WRONG,
-    "1.8": OVERFIT_WRONG,
-    "1.9": FILES_WRONG,
-    "1.10": SPLIT_WRONG,
-}
-
-#: The same for what is right, and not what the solution says: the check accepts each one.
-RIGHT_ANSWERS = {
-    "1.1": FIT_RIGHT,
-    "1.2": WORDS_RIGHT,
-    "1.3": BATCH_RIGHT,
-    "1.4": MLP_RIGHT,
-    "1.5": LOSS_RIGHT,
-    "1.6": TRAIN_RIGHT,
-    "1.7": EVALUATE_RIGHT,
-    "1.8": OVERFIT_RIGHT,
-    "1.9": FILES_RIGHT,
-    "1.10": SPLIT_RIGHT,
-}

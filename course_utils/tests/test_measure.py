@@ -1,0 +1,82 @@
+"""The file of measurements: written by running notebooks, never by hand."""
+
+import json
+
+import nbformat
+import pytest
+
+from course_utils import results
+from course_utils.instructor import measure
+from course_utils.instructor.notebooks import NotebookError
+
+RECORD = {
+    "stage": 1,
+    "model": "MLP",
+    "headline": True,
+    "trained_on": "embedded",
+    "tested_on": "embedded",
+    "split": "test",
+    "train_clips": 80,
+    "test_clips": 10,
+    "test_speakers": 1,
+    "classes": 10,
+    "chance": 0.1,
+    "parameters": 1234,
+    "metric": "accuracy",
+    "value": 0.5,
+    "seconds": 2.0,
+    "seed": 0,
+    "device": "cpu",
+}
+
+
+def notebook(folder, source):
+    cell = nbformat.v4.new_code_cell(source, id="only")
+    path = folder / "01_small.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return path
+
+
+def test_measure_runs_the_notebook_with_seed_and_source(tmp_path):
+    source = (
+        "from course_utils import results, settings\n"
+        f"record = {RECORD!r}\n"
+        "record['seed'] = settings.seed()\n"
+        "record['trained_on'] = settings.speech_commands_source()\n"
+        "results.record(**record);"
+    )
+    records, seconds = measure.measure(notebook(tmp_path, source), "mini", seed=7)
+    assert [(one["seed"], one["trained_on"]) for one in records] == [(7, "mini")]
+    assert seconds > 0
+
+
+def test_a_notebook_that_fails_is_an_error_and_no_record(tmp_path):
+    with pytest.raises(NotebookError, match="bound was missed"):
+        measure.measure(notebook(tmp_path, "assert False, 'the bound was missed'"), "mini", 0)
+
+
+def test_merge_replaces_the_same_run_and_keeps_others(tmp_path):
+    path = tmp_path / "2026-01-31.json"
+    run = {"notebook": "01_small.ipynb", "source": "embedded", "seed": 0, "seconds": 3.0}
+    measure.merge(path, [RECORD, RECORD | {"seed": 1}], [run])
+    measure.merge(path, [RECORD | {"value": 0.75}], [run | {"seconds": 4.0}])
+    content = json.loads(path.read_text())
+    assert content["date"] == "2026-01-31"
+    assert {one["seed"]: one["value"] for one in content["records"]} == {0: 0.75, 1: 0.5}
+    assert [one["seconds"] for one in content["runs"]] == [4.0]
+    assert content["machine"]["cores"] >= 1
+    assert set(content["versions"]) == set(measure.PACKAGES)
+
+
+def test_table_has_mean_and_half_range(monkeypatch):
+    records = [RECORD | {"seed": seed, "value": value} for seed, value in enumerate((0.5, 0.6))]
+    monkeypatch.setattr(results, "reference_records", lambda: records)
+    row = measure.table().splitlines()[-1]
+    assert "accuracy 55.0 ± 5.0 %" in row
+    assert "| 10.0% |" in row
+    assert "| 2 | 1,234 | 2 s |" in row
+
+
+def test_no_such_notebook(capsys):
+    assert measure.main(["99"]) == 1
+    assert "No solution notebook starts with 99" in capsys.readouterr().out
