@@ -79,7 +79,9 @@ def call(function: Callable, *arguments: Any, **named: Any) -> Any:
     """Call an answer as :func:`attempt` does, and fail if it returns None."""
     result = attempt(function, *arguments, **named)
     if result is None:
-        cause = "no return statement, or one with a call that returns nothing, such as .sort()"
+        cause = (
+            "the return is missing, or has a call behind it that returns nothing, such as .sort()"
+        )
         fail(f"a result from {_name(function)}", None, cause)
     return result
 
@@ -105,10 +107,11 @@ def same_dtype(got: Any, expected: Any, cause: str) -> None:
         fail(expected, got.dtype, cause)
 
 
-def close(
-    got: Any, expected: Any, cause: str, tolerance: float = 1e-5, what: str = "a value"
-) -> None:
-    """Fail unless the numbers or tensors agree to `tolerance`, relative to the largest."""
+def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, what: str = "") -> None:
+    """Fail unless the numbers or tensors agree to `tolerance`, relative to the largest.
+
+    The message calls them `what`, such as "a loss".
+    """
     import torch
 
     try:
@@ -125,7 +128,7 @@ def close(
     worst = int(torch.where(error.isnan(), math.inf, error).argmax())
     place = "" if expected_values.ndim == 0 else f" at position {worst} of the flattened result"
     fail(
-        f"{what} of {float(expected_values.flatten()[worst]):.6g}{place}",
+        f"{what + ' of ' if what else ''}{float(expected_values.flatten()[worst]):.6g}{place}",
         f"{float(got_values.flatten()[worst]):.6g}",
         cause,
     )
@@ -417,7 +420,7 @@ def mlp(model_class: Callable) -> None:
             if fan_out > 10:
                 activation = activation.clamp(min=0)
         cause = "a ReLU after the first and the second layer, none after the last, nothing else"
-        close(logits, activation, cause, 1e-4)
+        close(logits, activation, cause, 1e-4, "a logit")
         one = call(model, waveforms[:1])
         cause = "a batch of one clip is a batch, too: flatten(1) keeps it, squeeze() drops it"
         same_shape(one, (1, 10), cause)
@@ -490,7 +493,7 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
     both = call(nll_loss, call(log_softmax, logits), labels)
     cause = "your two functions together are torch's cross_entropy"
     close(both, torch.nn.functional.cross_entropy(logits, labels), cause, 1e-6, "a loss")
-    passed("equal to arithmetic by hand and to torch's cross_entropy, also at logits of 1000")
+    passed("equal to arithmetic by hand, also at logits of 1000")
 
 
 def _all_one(values: Any) -> bool:
