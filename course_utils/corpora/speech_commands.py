@@ -444,7 +444,7 @@ def _open(folder: Path, name: str) -> SpeechCommands:
 
 def _from_cache(path: Path, folder: Path, name: str) -> SpeechCommands:
     info = json.loads((path / "info.json").read_text(encoding="utf-8"))
-    with np.load(path / "index.npz") as arrays:
+    with (path / "index.npz").open("rb") as file, np.load(file) as arrays:
         index = {key: arrays[key] for key in arrays.files}
     count = len(index["paths"])
     store = np.memmap(path / "waveforms.int16", np.int16, mode="r", shape=(count, CLIP_SAMPLES))

@@ -105,7 +105,7 @@ def test_a_notebook_shows_where_an_answer_failed():
     text = "\n".join(shown(error.value))
     assert 'return x["missing"]' in text
     assert "KeyError: 'missing'" in text
-    assert f'"{checks.__file__}"' not in text
+    assert f'"{checks.core.__file__}"' not in text
     assert shown(error.value)[-1].startswith("AssertionError: expected answer to return")
 
 
@@ -189,7 +189,7 @@ def shell(tmp_path, monkeypatch):
     (tmp_path / "labsolutions").mkdir()
     write(tmp_path / "labsolutions" / "01_sample.ipynb", sample_notebook())
     monkeypatch.setattr(settings, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(checks, "_references", set())
+    monkeypatch.setattr(checks.stuck, "_references", set())
     shell = InteractiveShell()  # not .instance(): no other test shall see it
     shell.InteractiveTB = AutoFormattedTB(mode="Plain", theme_name="nocolor")
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)

@@ -1,6 +1,5 @@
 """The embedded corpus: what is in it, that it is the same everywhere, and what may go wrong."""
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -511,10 +510,3 @@ def test_too_little_space_is_told_before_anybody_speaks(tmp_path, monkeypatch):
         "Free some space, or set COURSE_DATA to a folder on another disk."
     )
     assert remains(tmp_path) == []
-
-
-def test_after_a_failure_the_next_build_succeeds(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, contextlib.suppress(CorpusError):
-        patch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 0))
-        build(tmp_path / "corpus")
-    assert len(clips(build(tmp_path / "corpus"))) == 350
