@@ -572,3 +572,70 @@ def shift_explorer(
         In Hz.
     """
     return ShiftExplorer(clips, labels, predict, sample_rate)
+
+
+class ConfusionPicker(_Shown):
+    """What `confusion_picker` shows: `page` as HTML, and `words` that say what is heard."""
+
+    MOST = 8  # players at a time
+
+    def __init__(self, targets, predictions, names, clip, sample_rate: int):
+        self._cells: dict[tuple[int, int], list[int]] = {}
+        for item, cell in enumerate(zip(targets, predictions, strict=True)):
+            self._cells.setdefault(cell, []).append(item)
+        self._names, self._clip, self._sample_rate = list(names), clip, sample_rate
+        # Stand on the most frequent confusion first; without a mistake, on the first word.
+        wrong = {cell: items for cell, items in self._cells.items() if cell[0] != cell[1]}
+        start = max(wrong, key=lambda cell: len(wrong[cell])) if wrong else (0, 0)
+        options = [(name, number) for number, name in enumerate(self._names)]
+        self.said = ipywidgets.Dropdown(options=options, value=start[0], description="Said")
+        self.heard = ipywidgets.Dropdown(options=options, value=start[1], description="Heard")
+        self.page, self.words = self._render()
+        self._handle = _show(self.page, self.words)
+        for control in (self.said, self.heard):
+            control.observe(self._changed, "value")
+        _show_widget(ipywidgets.HBox([self.said, self.heard]))
+
+    def _changed(self, _change) -> None:
+        self.page, self.words = self._render()
+        if self._handle is not None:
+            _show(self.page, self.words, self._handle)
+
+    def _render(self) -> tuple[str, str]:
+        from course_utils import plotting
+
+        said, heard = self.said.value, self.heard.value
+        items = self._cells.get((said, heard), [])
+        pair = f"said {self._names[said]}, heard {self._names[heard]}"
+        words = f"{len(items)} clips: {pair}."
+        if len(items) > self.MOST:
+            words += f" The first {self.MOST}:"
+        if not items:
+            return html.escape(words), words
+        clips = [(self._clip(item), f"{pair} (clip {item})") for item in items[: self.MOST]]
+        return f"<div>{html.escape(words)}</div>" + plotting.players(
+            clips, self._sample_rate
+        ).data, words
+
+
+def confusion_picker(
+    targets: Sequence[int],
+    predictions: Sequence[int],
+    names: Sequence[str],
+    clip: Callable[[int], torch.Tensor],
+    sample_rate: int,
+) -> ConfusionPicker:
+    """Let the reader choose a cell of a confusion matrix, and hear the clips behind it.
+
+    Parameters
+    ----------
+    targets, predictions : sequence of int
+        The class of each clip, and what the model said.
+    names : sequence of str
+        The classes.
+    clip : callable
+        ``clip(item)`` returns the waveform (1, time) of a clip.
+    sample_rate : int
+        In Hz.
+    """
+    return ConfusionPicker(targets, predictions, names, clip, sample_rate)

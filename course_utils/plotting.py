@@ -457,6 +457,70 @@ def describe_confusion(targets, predictions, words: list[str]) -> str:
     return text + f"{wrong[row, column]} of {clips[row].sum()} clips."
 
 
+# --- a first layer ----------------------------------------------------------------------------
+
+
+def _responses(weights, sample_rate):
+    """Gain (kernel, 257) from 0 to half the rate, its frequencies in Hz, and the kernels' order."""
+    import numpy as np
+
+    weights = _array(weights, float)
+    if weights.ndim != 2:
+        raise ValueError(f"expected kernels of shape (kernel, taps), got {weights.shape}")
+    gain = np.abs(np.fft.rfft(weights, 512, axis=1))
+    gain = gain / np.maximum(gain.max(axis=1, keepdims=True), 1e-12)
+    hz = np.arange(gain.shape[1]) * sample_rate / 512
+    return gain, hz, np.argsort(hz[gain.argmax(axis=1)], kind="stable")
+
+
+def kernels(weights, sample_rate, axes=None):
+    """Draw kernels (kernel, taps) as waveforms, ms, and as frequency responses, Hz.
+
+    Both are sorted by the frequency of the largest response. The dashed line on the right has as
+    many frequencies, evenly spaced on the mel scale.
+
+    Notebook: 02_raw_waveform_cnn.ipynb
+    """
+    import numpy as np
+
+    sample_rate = _rate(sample_rate)
+    gain, hz, order = _responses(weights, sample_rate)
+    weights = _array(weights, float)[order]
+    axes = _axes(10, 4.5, 2) if axes is None else axes
+    left, right = axes
+    ms = 1000 * np.arange(weights.shape[1]) / sample_rate
+    for row, weight in enumerate(weights):
+        left.plot(ms, row + 0.45 * weight / np.abs(weight).max(), color=_COLOURS[0], linewidth=0.8)
+    left.set(xlabel="Time (ms)", ylabel="Kernel, sorted", xlim=(0, ms[-1]))
+    image = right.pcolormesh(hz, np.arange(len(weights)), gain[order], cmap="magma")
+    centres = np.linspace(0, _hz_to_mel(sample_rate / 2), len(weights) + 2)[1:-1]
+    right.plot(_mel_to_hz(centres), np.arange(len(weights)), "--", color="white", label="mel scale")
+    right.set(xlabel="Frequency (Hz)", ylabel="Kernel, sorted", xlim=(0, sample_rate / 2))
+    legend = right.legend(loc="lower right", facecolor="0.2", framealpha=0.8)
+    for text in legend.get_texts():
+        text.set_color("white")
+    right.figure.colorbar(image, ax=right, label="Gain, relative to each kernel's peak", pad=0.01)
+    return axes
+
+
+def describe_kernels(weights, sample_rate) -> str:
+    """Say how many kernels (kernel, taps) there are, and how their frequencies are spread.
+
+    Notebook: 02_raw_waveform_cnn.ipynb
+    """
+    import numpy as np
+
+    gain, hz, _ = _responses(weights, _rate(sample_rate))
+    peaks = np.sort(hz[gain.argmax(axis=1)])
+    taps = _array(weights).shape[1]
+    return (
+        f"{len(peaks)} kernels of {taps} taps, {1000 * taps / sample_rate:.0f} ms, as waveforms "
+        "and as frequency responses. "
+        f"They answer most at {peaks[0]:.0f} to {peaks[-1]:.0f} Hz, median "
+        f"{np.median(peaks):.0f} Hz; {(peaks < 1000).sum()} of them below 1000 Hz."
+    )
+
+
 # --- on the page ------------------------------------------------------------------------------
 
 

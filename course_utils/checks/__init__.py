@@ -8,6 +8,18 @@ Stuck? `load_reference` runs the reference solution of one exercise in its place
 go on; `restore_stub` gives you the empty exercise back.
 """
 
+from course_utils.checks.convolution import (
+    batch_norm,
+    convolve,
+    halve_rate,
+    one_cycle,
+    output_length,
+    pad_batch,
+    predict,
+    receptive_field,
+    run_epoch,
+    waveform_cnn,
+)
 from course_utils.checks.core import (
     CheckFailed,
     attempt,

@@ -30,9 +30,9 @@ def fail(expected: Any, got: Any, cause: str) -> None:
 
     Examples
     --------
-    >>> fail("(2, 1)", "(1, 2)", "the axes are swapped")
+    >>> fail("(2, 1)", "(1, 2)", "swapped axes")
     Traceback (most recent call last):
-    course_utils.checks.CheckFailed: expected (2, 1), got (1, 2); likely cause: the axes are swapped
+    course_utils.checks.core.CheckFailed: expected (2, 1), got (1, 2); likely cause: swapped axes
     """
     raise CheckFailed(f"expected {expected}, got {got}; likely cause: {cause}")
 

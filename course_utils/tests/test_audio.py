@@ -176,8 +176,10 @@ def test_chunks_before_the_sound():
     content = encoded()
     note = b"LIST" + struct.pack("<I", 5) + b"hello\0"  # an odd size is filled up to an even one
     place = content.index(b"data")
-    waveform, _ = audio.read(content[:place] + note + content[place:])
+    content = content[:place] + note + content[place:]
+    waveform, _ = audio.read(content)
     np.testing.assert_allclose(waveform[0], sine(), atol=2**-15)
+    assert "100 bytes of its sound are missing" in reason(content[:-100])
 
 
 def test_bytes_and_file_objects(tmp_path):
@@ -230,6 +232,12 @@ def test_loud_samples_are_clipped(tmp_path):
     path = audio.write(tmp_path / "a.wav", torch.tensor([0.5, 3.0, -3.0], requires_grad=True), RATE)
     waveform, _ = audio.read(path)
     np.testing.assert_allclose(waveform, [[0.5, 1.0, -1.0]], atol=2**-15)
+
+
+def test_loud_samples_are_clipped_in_mp3_too(tmp_path):
+    loud = torch.from_numpy(sine(amplitude=3.0))
+    waveform, _ = audio.read(audio.write(tmp_path / "a.mp3", loud, RATE))
+    assert 0.9 < waveform.abs().max() < 1.5
 
 
 ONES = torch.ones(1, 40)

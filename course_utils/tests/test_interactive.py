@@ -439,3 +439,30 @@ def test_a_page_is_complete_without_a_browser():
         assert len(outputs) == 2
         assert outputs[1].data["text/plain"] == "Buttons stand here when the notebook runs."
         assert "application/vnd.jupyter.widget-view+json" in outputs[1].data
+
+
+def test_confusion_picker_stands_on_the_most_frequent_confusion():
+    targets, predictions = [0, 0, 1, 1, 1, 2], [0, 1, 2, 2, 1, 2]
+    asked = []
+
+    def clip(item):
+        asked.append(item)
+        return torch.full((1, 8000), 0.1)
+
+    picker = interactive.confusion_picker(targets, predictions, ["a", "b", "c"], clip, 8000)
+    assert picker.words == "2 clips: said b, heard c."
+    assert asked == [2, 3]
+    assert picker.page.count("<audio") == 2
+    picker.said.value, picker.heard.value = 0, 0
+    assert picker.words == "1 clips: said a, heard a."
+    picker.heard.value = 2
+    assert picker.words == "0 clips: said a, heard c."
+    assert "<audio" not in picker.page
+
+
+def test_confusion_picker_shows_only_some_of_many_and_copes_with_no_mistake():
+    picker = interactive.confusion_picker(
+        [0] * 20, [0] * 20, ["a", "b"], lambda item: torch.full((1, 800), 0.1), 8000
+    )
+    assert picker.page.count("<audio") == picker.MOST
+    assert picker.words == "20 clips: said a, heard a. The first 8:"

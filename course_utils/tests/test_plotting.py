@@ -355,3 +355,22 @@ def test_log_mel_is_librosas(rate, n_mels):
     hz = np.array([50.0, 440.0, 1000.0, 3000.0])
     assert np.allclose(plotting._hz_to_mel(hz), librosa.hz_to_mel(hz))
     assert np.allclose(plotting._mel_to_hz(plotting._hz_to_mel(hz)), hz)
+
+
+def test_kernels_are_sorted_by_frequency():
+    time = np.arange(80) / 8000
+    tones = np.array([3000.0, 500.0, 1500.0])
+    weights = np.sin(2 * np.pi * tones[:, None] * time) * np.hanning(80)
+    left, right = plotting.kernels(weights, 8000)
+    first = left.lines[0].get_ydata()  # the lowest row is the lowest tone, scaled to 0.45
+    assert np.allclose(first, 0.45 * weights[1] / np.abs(weights[1]).max())
+    assert left.get_xlabel() == "Time (ms)"
+    assert right.get_xlabel() == "Frequency (Hz)"
+    assert right.get_xlim() == (0, 4000)
+    gain = right.collections[0].get_array()
+    assert np.allclose(gain.argmax(axis=1) * 8000 / 512, sorted(tones), atol=8000 / 512)
+    text = plotting.describe_kernels(weights, 8000)
+    assert "3 kernels of 80 taps, 10 ms" in text
+    assert "1 of them below 1000 Hz" in text
+    with pytest.raises(ValueError, match=r"shape \(kernel, taps\), got \(3, 1, 80\)"):
+        plotting.kernels(weights[:, None], 8000)
