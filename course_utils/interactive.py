@@ -500,7 +500,7 @@ class ShiftExplorer(_Shown):
         options = [(f"{number + 1}: {word}", number) for number, word in enumerate(labels)]
         self.choice = ipywidgets.Dropdown(options=options, description="Clip")
         self.shift = ipywidgets.IntSlider(
-            0, -300, 300, 10, description="Shift (ms)", continuous_update=False
+            0, -300, 300, 1, description="Shift (ms)", continuous_update=False
         )
         self.shift.layout.width = "30em"
         self._figure = _figure(2.6)

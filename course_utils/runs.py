@@ -97,7 +97,7 @@ class Run:
             )
             return None
         print(
-            f"Loaded {self.path.name}: code, settings and corpus are the same. "
+            f"Loaded {self.path.parent.name}/{self.path.name}: code, settings and corpus are the same. "
             "Delete the file to train again."
         )
         return state

@@ -25,6 +25,13 @@ class CheckFailed(AssertionError):
         return [*lines, f"AssertionError: {self}"]
 
 
+class NotFilledIn(NotImplementedError):
+    """An exercise still holds its stub. A notebook shows one line, and not the check's insides."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"NotImplementedError: {self}"]
+
+
 def fail(expected: Any, got: Any, cause: str) -> None:
     """Raise the AssertionError that every check raises.
 
@@ -51,7 +58,8 @@ def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
         return function(*arguments, **named)
     except Exception as error:
         if isinstance(error, NotImplementedError) and str(error).startswith("Exercise"):
-            raise  # torch knows this kind of error, too, and means something else
+            # torch knows this kind of error, too, and means something else
+            raise NotFilledIn(str(error)) from None
         what = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
         raise CheckFailed(
             f"expected {_name(function)} to return, got {what}; "
@@ -80,7 +88,9 @@ def same_shape(got: Any, expected: tuple[int, ...], cause: str) -> None:
 
     if not isinstance(got, torch.Tensor):
         kind = type(got).__name__
-        fail(f"a tensor of shape {expected}", kind, f"return a torch.Tensor, not a {kind}")
+        fail(
+            f"a tensor of shape {expected}", kind, f"return a torch.Tensor; this is of type {kind}"
+        )
     if tuple(got.shape) != tuple(expected):
         fail(f"shape {tuple(expected)}", f"shape {tuple(got.shape)}", cause)
 

@@ -9,9 +9,19 @@ from course_utils import settings
 _references: set[str] = set()
 
 
+class NoSuchExercise(KeyError):
+    """There is no exercise of this number. A notebook shows its message alone."""
+
+    def __str__(self) -> str:
+        return self.args[0]  # KeyError would put it in quotes
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks an exception for this
+        return [f"KeyError: {self}"]
+
+
 def references() -> list[str]:
     """Ids of the exercises whose reference was loaded; the results table marks them."""
-    return sorted(_references)
+    return sorted(_references, key=lambda exercise: [int(part) for part in exercise.split(".")])
 
 
 def load_reference(exercise: str) -> None:
@@ -29,13 +39,16 @@ def load_reference(exercise: str) -> None:
 
 
 def restore_stub(exercise: str) -> None:
-    """Put the empty stub of an exercise into this cell, to start it again.
+    """Turn this cell into the empty exercise, to start it again; what was defined is undone.
 
     The stub is made from the solution: your notebook's own file holds what you have written.
     """
     shell = _shell()
-    shell.set_next_input(_exercise(exercise).stub, replace=True)
+    stub = _exercise(exercise).stub
+    shell.run_cell(stub, store_history=False).raise_error()
+    shell.set_next_input(stub, replace=True)
     _references.discard(exercise)
+    print(f"This cell is now the empty exercise {exercise}. Fill it, and run it.")
 
 
 def _shell():
@@ -52,7 +65,9 @@ def _exercise(exercise: str):
     from course_utils.instructor.notebooks import exercises, read
 
     if not (isinstance(exercise, str) and re.fullmatch(r"\d+\.\d+", exercise)):
-        raise KeyError(f"There is no exercise {exercise!r}: write stage and number, as in '1.3'.")
+        raise NoSuchExercise(
+            f"There is no exercise {exercise!r}: write stage and number, as in '1.3'."
+        )
     stage = int(exercise.split(".")[0])
     files = sorted((settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb"))
     if not files:
@@ -61,5 +76,7 @@ def _exercise(exercise: str):
         )
     found = {item.id: item for item in exercises(read(files[0]))}
     if exercise not in found:
-        raise KeyError(f"There is no exercise {exercise}; stage {stage} has {', '.join(found)}.")
+        raise NoSuchExercise(
+            f"There is no exercise {exercise}; stage {stage} has {', '.join(found)}."
+        )
     return found[exercise]

@@ -107,6 +107,10 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
         "exp(1000) is infinite, exp(-1000) is zero: subtract the largest logit of each clip first"
     )
     third = -math.log(3)
+    if bool(call(log_softmax, huge.clone())[0].isneginf().any()):
+        cause = (
+            "exp(-1000) is zero, and so is p: do not take the log of p, but z - log(sum(exp(z)))"
+        )
     close(
         call(log_softmax, huge),
         [[0.0, -1000.0, -2000.0], [third] * 3],

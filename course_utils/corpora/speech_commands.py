@@ -602,7 +602,9 @@ def _notes(clips, problems, split_note, speakers, splits) -> list[str]:
 
     short = clips_where(lambda clip: clip.length < CLIP_SAMPLES)
     long = clips_where(lambda clip: clip.length > CLIP_SAMPLES)
-    notes = [f"fitted to one second: {short:,} clips padded at the end, {long:,} cut"]
+    notes = [
+        f"{short:,} clips are shorter than one second, {long:,} longer; arrays hold them fitted"
+    ]
     for text, count in {
         "with several channels, averaged to one": clips_where(lambda c: c.channels > 1),
         f"resampled to {SAMPLE_RATE} Hz": clips_where(lambda c: c.rate != SAMPLE_RATE),

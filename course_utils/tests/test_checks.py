@@ -80,7 +80,7 @@ def test_a_stub_and_the_stop_button_pass_through(error):
 
     with pytest.raises(type(error)) as raised:
         checks.call(stub)
-    assert raised.value is error
+    assert str(raised.value) == str(error)
 
 
 def test_what_torch_has_not_implemented_is_no_stub():
@@ -211,6 +211,8 @@ def test_references_are_counted_once_and_in_order(shell):
     for exercise in ("1.2", "1.1", "1.2"):
         checks.load_reference(exercise)
     assert checks.references() == ["1.1", "1.2"]
+    checks.stuck._references.add("1.10")
+    assert checks.references() == ["1.1", "1.2", "1.10"]
 
 
 def test_a_reference_that_fails_is_not_marked(shell, tmp_path):
@@ -238,7 +240,6 @@ def test_the_stub_comes_back_whatever_the_student_has_saved(shell, tmp_path, mon
     assert "SOLUTION" not in stub
     assert "my own" not in stub
     assert checks.references() == []
-    assert shell.run_cell(stub).success
     with pytest.raises(NotImplementedError, match=r"^Exercise 1\.1 - Twice, or \"double\": "):
         shell.user_ns["double"](5)
 

@@ -199,6 +199,15 @@ def test_a_seed_makes_speakers():
     assert len(names) == 500
 
 
+def test_the_lists_name_the_speakers_of_the_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "_speak", lambda *arguments: "1.0")
+    folder = build(tmp_path / "corpus", seed=1)
+    for name, index in (("validation_list.txt", 8), ("testing_list.txt", 9)):
+        lines = (folder / name).read_text("utf-8").split()
+        speaker = synthesis.make_speaker(index, 1).name
+        assert lines == [f"{word}/{speaker}_nohash_0.wav" for word in WORDS]
+
+
 def test_it_is_built_once(small, capsys):
     before = (small / "corpus.json").stat()
     assert build(small) == small
@@ -374,7 +383,7 @@ def test_the_stop_button_leaves_nothing(tmp_path, monkeypatch, started):
         build(tmp_path / "corpus", speakers=20, processes=2)
     assert remains(tmp_path) == []
     assert len(started[1:]) == 2
-    assert all(process.poll() is not None for process in started[1:])
+    assert all(process.poll() not in (None, 0) for process in started[1:])  # ended, not at an end
 
 
 def test_the_stop_button_at_the_last_moment_leaves_nothing(tmp_path, monkeypatch):

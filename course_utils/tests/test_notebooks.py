@@ -433,7 +433,9 @@ def complaints_of_a_student(student: NotebookNode, folder: Path) -> list[str]:
     for cell in code_cells(student):
         before = before and not cell.id.startswith("ex-")
         errors = [output for output in cell.outputs if output.output_type == "error"]
-        what = f"{errors[0].ename}: {errors[0].evalue}" if errors else "no error"
+        what = "no error"
+        if errors:  # the last line is what the student reads first
+            what = re.sub(r"\x1b\[[\d;]*m", "", errors[0].traceback[-1]).splitlines()[-1]
         if before and errors:
             complaints.append(f"cell {cell.id}, before the first exercise: {what}")
         if cell.id.startswith("check-"):

@@ -58,7 +58,8 @@ def test_first_nothing_then_what_was_saved(folder, capsys):
     name = f"mlp-{run().key}.pt"
     assert [path.name for path in folder.iterdir()] == [name]  # and no temporary file
     assert capsys.readouterr().out == (
-        f"Loaded {name}: code, settings and corpus are the same. Delete the file to train again.\n"
+        f"Loaded {folder.name}/{name}: code, settings and corpus are the same. "
+        "Delete the file to train again.\n"
     )
 
 

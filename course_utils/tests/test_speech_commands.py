@@ -161,7 +161,7 @@ def test_a_clip_that_is_not_there(folder, item):
 def test_clips_are_padded_or_cut_and_never_dropped(folder):
     long = add(folder, "yes/long_nohash_0.wav", noise(20_000))
     corpus = load(folder, verbose=False)
-    assert "fitted to one second: 24 clips padded at the end, 1 cut" in corpus.notes
+    assert "24 clips are shorter than one second, 1 longer; arrays hold them fitted" in corpus.notes
     place = corpus.paths.tolist().index("yes/long_nohash_0.wav")
     assert corpus.lengths[place] == 20_000
     assert corpus[place][0].equal(as_read(long)[None, :RATE] / 32768)
@@ -621,7 +621,7 @@ def test_three_samples_are_a_clip(folder):
     place = corpus.paths.tolist().index("yes/short.wav")
     assert corpus[place][0].tolist() == [[0.25, -0.5, 0.125]]
     assert corpus.waveforms[place].tolist()[:4] == [8192, -16384, 4096, 0]
-    assert "fitted to one second: 25 clips padded at the end, 0 cut" in corpus.notes
+    assert "25 clips are shorter than one second, 0 longer; arrays hold them fitted" in corpus.notes
 
 
 def test_silence_is_kept_and_told(folder):
