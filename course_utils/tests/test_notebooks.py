@@ -319,6 +319,28 @@ def sections_are_those_of_the_course(notebook: NotebookNode) -> list[str]:
     return complaints
 
 
+def totals_are_sums(notebook: NotebookNode) -> list[str]:
+    """The table at the start promises the minutes and points of the exercises; two hours at most."""
+    title = notebook.cells[0].source
+    found = {
+        "points": re.search(r"Points \| (\d+)", title),
+        "minutes": re.search(r"exercises (\d+)", title),
+        "reading": re.search(r"reading (\d+)", title),
+    }
+    complaints = [f"the title's table has no {name}" for name, match in found.items() if not match]
+    if complaints:
+        return complaints
+    promised = {name: int(match.group(1)) for name, match in found.items()}
+    tasks = exercises(notebook)
+    for name in ("points", "minutes"):
+        total = sum(getattr(task, name) for task in tasks)
+        if promised[name] != total:
+            complaints.append(f"the title says {promised[name]} {name}, the exercises {total}")
+    if promised["reading"] + promised["minutes"] > 120:
+        complaints.append("a sitting is at most two hours")
+    return complaints
+
+
 def every_cell_was_run(notebook: NotebookNode) -> list[str]:
     """nbval takes a cell without a count for one that was not run, and compares nothing."""
     counts = [(cell.id, cell.execution_count) for cell in code_cells(notebook)]
@@ -388,6 +410,7 @@ RULES: tuple[Rule, ...] = (
     kernel_is_python3,
     headings_form_an_outline,
     sections_are_those_of_the_course,
+    totals_are_sums,
     every_cell_was_run,
     outputs_are_compared,
     checks_print_one_line,
@@ -631,6 +654,10 @@ BROKEN = [
     (sections_are_those_of_the_course, drop("predict"), "no section 'Predict'"),
     (sections_are_those_of_the_course, swap("train", "analyse"), "no section 'Analyse'"),
     (sections_are_those_of_the_course, replace("title", "|---|---|", ""), "no table"),
+    (totals_are_sums, replace("title", "Points | 3", "Points | 4"), "says 4 points"),
+    (totals_are_sums, replace("title", "exercises 10", "exercises 20"), "says 20 minutes"),
+    (totals_are_sums, replace("title", "reading 5", "reading 120"), "at most two hours"),
+    (totals_are_sums, replace("title", "Points | 3", "Marks | 3"), "has no points"),
     (every_cell_was_run, give("setup", execution_count=None), "cell setup was not run"),
     (every_cell_was_run, give("setup", execution_count=9), "not run in order"),
     (outputs_are_compared, tagged("setup", "nbval-skip"), "nbval-skip"),

@@ -29,21 +29,14 @@ WRONG_ANSWERS["2.1"] = [
     ("no filter", halve("return waveforms[:, :, ::2]")),
     ("drops, then filters", halve("return F.conv1d(waveforms[:, :, ::2], weights, padding=32)")),
     ("no padding", HALVE.replace(", padding=32", "")),
-    ("padding of a whole filter", HALVE.replace("padding=32", "padding=65")),
     ("pads in front", halve("return F.conv1d(F.pad(waveforms, (64, 0)), weights, stride=2)")),
-    (
-        "keeps the odd samples",
-        halve("return F.conv1d(F.pad(waveforms, (32, 33)), weights)[:, :, 1::2]"),
-    ),
     ("too loud", HALVE.replace("weights,", "weights / weights.max(),")),
-    ("means of two samples", halve("return F.avg_pool1d(waveforms, 2, ceil_mode=True)")),
     (
         "the first clip for all",
         HALVE.replace("(waveforms,", "(waveforms[:1],").replace(
             "=32)", "=32).expand_as(waveforms[..., ::2])"
         ),
     ),
-    ("drops the channel", HALVE.replace("=32)", "=32)[:, 0]")),
     (
         "a layer that could learn",
         halve("""
@@ -55,7 +48,6 @@ WRONG_ANSWERS["2.1"] = [
 
 RIGHT_ANSWERS["2.1"] = [
     ("windows", halve("return F.pad(waveforms, (32, 32)).unfold(2, 65, 2) @ weights[0, 0]")),
-    ("all samples first", halve('return F.conv1d(waveforms, weights, padding="same")[..., ::2]')),
     (
         "clip by clip",
         halve("return torch.stack([F.conv1d(x, weights, None, 2, 32) for x in waveforms])"),
@@ -84,25 +76,12 @@ WRONG_ANSWERS["2.2"] = [
     ("float lengths", PAD.replace("torch.tensor", "torch.Tensor")),
     ("glues", PAD.replace("torch.stack", "torch.cat")),
     ("lengths in a list", PAD.replace("rows), lengths", "rows), lengths.tolist()")),
-    ("clips in a list", PAD.replace("torch.stack(rows)", "rows")),
-    ("no lengths", PAD.replace("rows), lengths", "rows)")),
-    (
-        "repeats the last sample",
-        PAD.replace("clip.shape[1])) for", 'clip.shape[1]), "replicate") for'),
-    ),
     (
         "longest first",
         PAD.replace(
             "    lengths", "    clips.sort(key=lambda clip: -clip.shape[1])\n    lengths", 1
         ),
     ),
-    (
-        "cuts to the shortest",
-        PAD.replace("max()", "min()").replace(
-            "F.pad(clip, (0, longest - clip.shape[1]))", "clip[:, :longest]"
-        ),
-    ),
-    ("time before channel", PAD.replace("torch.stack(rows)", "torch.stack(rows).transpose(1, 2)")),
 ]
 
 RIGHT_ANSWERS["2.2"] = [
@@ -152,24 +131,9 @@ WRONG_ANSWERS["2.3"] = [
     ("turns the kernel", CONVOLVE.replace("(weight[o] *", "(weight[o].flip(1) *")),
     ("no bias", CONVOLVE.replace(" + bias[o]", "")),
     ("a bias for each tap", CONVOLVE.replace("window).sum() + bias[o]", "window + bias[o]).sum()")),
-    ("the first bias for all", CONVOLVE.replace("bias[o]", "bias[0]")),
     ("stride for the number of steps only", CONVOLVE.replace("t * stride", "t")),
-    ("no stride", CONVOLVE.replace("// stride", "").replace("t * stride", "t")),
     ("the first channel only", CONVOLVE.replace("weight[o] * window", "weight[o, 0] * window[0]")),
-    (
-        "each channel for itself",
-        CONVOLVE.replace("weight[o] * window", "weight[o] * window[o % len(x)]"),
-    ),
     ("one step short", CONVOLVE.replace(" + 1\n", "\n")),
-    (
-        "as many steps as samples",
-        CONVOLVE.replace("(x.shape[1] - taps)", "(x.shape[1] - 1)").replace(
-            "x[:,", "F.pad(x, (0, taps))[:,"
-        ),
-    ),
-    ("the mean for the sum", CONVOLVE.replace("sum()", "mean()")),
-    ("the same kernel for all", CONVOLVE.replace("weight[o]", "weight[0]")),
-    ("steps before channels", CONVOLVE.replace("return result", "return result.T")),
 ]
 
 RIGHT_ANSWERS["2.3"] = [
@@ -192,14 +156,6 @@ RIGHT_ANSWERS["2.3"] = [
                             total += tap * x[i, start + k].item()
                     rows[-1].append(total)
             return torch.tensor(rows, dtype=torch.float64)"""),
-    ),
-    (
-        "tap by tap",
-        by_hand("""
-            last = x.shape[1] - weight.shape[2]
-            return bias[:, None] + sum(
-                weight[:, :, k] @ x[:, k : last + k + 1 : stride] for k in range(weight.shape[2])
-            )"""),
     ),
 ]
 
@@ -224,14 +180,11 @@ WRONG_ANSWERS["2.4"] = [
     ("rounds up", lengths("return max(0, math.ceil((samples - taps) / stride) + 1)")),
     ("forgets the first place", lengths("return max(0, (samples - taps) // stride)")),
     ("negative lengths", lengths("return (samples - taps) // stride + 1")),
-    ("at least one step", lengths("return max(1, (samples - taps) // stride + 1)")),
     ("floats", lengths("return max(0, (samples - taps) / stride + 1)")),
-    ("a float that is whole", lengths("return max(0.0, (samples - taps) // stride + 1.0)")),
     ("taps do not count", lengths("return samples // stride")),
     ("without the input", lengths().replace("return lengths\n", "return lengths[1:]\n")),
     ("each layer on the input", lengths().replace("lengths[-1], taps", "samples, taps")),
     ("the last length only", lengths().replace("return lengths\n", "return lengths[-1]\n")),
-    ("stride and taps swapped", lengths().replace("for taps, stride in", "for stride, taps in")),
 ]
 
 RIGHT_ANSWERS["2.4"] = [
@@ -282,16 +235,8 @@ WRONG_ANSWERS["2.5"] = [
         "sum of the taps",
         FIELD.replace("field, step = 1", "field, step = 0").replace("(taps - 1) * step", "taps"),
     ),
-    ("taps, not taps - 1", FIELD.replace("(taps - 1)", "taps")),
     ("starts at 0", FIELD.replace("field, step = 1", "field, step = 0")),
     ("the last stride only", FIELD.replace("*=", "=")),
-    ("adds the strides", FIELD.replace("*=", "+=")),
-    ("the product of the taps", FIELD.replace("+= (taps - 1) * step", "*= taps")),
-    ("returns the step", FIELD.replace("return field", "return step")),
-    (
-        "the recursion from the wrong end",
-        FIELD.replace("+= (taps - 1) * step", "= (field - 1) * stride + taps"),
-    ),
 ]
 
 RIGHT_ANSWERS["2.5"] = [
@@ -304,26 +249,6 @@ RIGHT_ANSWERS["2.5"] = [
             for taps, stride in reversed(layers):
                 field = (field - 1) * stride + taps
             return field""",
-        ),
-    ),
-    (
-        "a recursion",
-        function(
-            "receptive_field(layers)",
-            """
-            if not layers:
-                return 1
-            (taps, stride), *rest = layers
-            return taps + stride * (receptive_field(rest) - 1)""",
-        ),
-    ),
-    (
-        "a sum of products",
-        function(
-            "receptive_field(layers)",
-            """
-            strides = [stride for _, stride in layers]
-            return 1 + sum((n - 1) * math.prod(strides[:i]) for i, (n, _) in enumerate(layers))""",
         ),
     ),
 ]
@@ -369,19 +294,10 @@ WRONG_ANSWERS["2.6"] = [
     ("pooling of 2", network(BLOCKS.replace("MaxPool1d(4)", "MaxPool1d(2)"))),
     ("average pooling", network(BLOCKS.replace("MaxPool", "AvgPool"))),
     ("no bias", network(BLOCKS.replace("stride)", "stride, bias=False)"))),
-    ("padding", network(BLOCKS.replace("stride)", "stride, padding=taps // 2)"))),
-    ("stride 1 in the first layer", network(BLOCKS.replace("80, 16)", "80, 1)"))),
     ("the last step", network(forward=MEAN.replace("mean(dim=2)", "select(2, -1)"))),
-    ("the largest step", network(forward=MEAN.replace("mean", "amax"))),
-    ("the sum over time", network(forward=MEAN.replace("mean", "sum"))),
-    ("the mean over channels", network(forward=MEAN.replace("dim=2", "dim=1"))),
-    ("keeps time", network(forward="return self.output(self.blocks(waveforms).transpose(1, 2))")),
     ("flattens", network(forward=MEAN.replace("mean(dim=2)", "flatten(1)"))),
     ("log-probabilities", network(forward=MEAN + ".log_softmax(dim=1)")),
-    ("probabilities", network(forward=MEAN + ".softmax(dim=1)")),
-    ("always 10 classes", network(BLOCKS.replace("classes", "10"))),
     ("a plain list", network(BLOCKS.replace("nn.Sequential(*blocks)", "blocks"))),
-    ("no super", network().replace("super().__init__()", "pass")),
 ]
 
 RIGHT_ANSWERS["2.6"] = [
@@ -440,10 +356,6 @@ NORM = norm("""
 WRONG_ANSWERS["2.7"] = [
     ("normalises with n - 1", NORM.replace("unbiased=False", "unbiased=True")),
     ("keeps the variance with n", NORM.replace("unbiased=True", "unbiased=False")),
-    (
-        "both the wrong way round",
-        NORM.replace("=False", "=?").replace("=True", "=False").replace("=?", "=True"),
-    ),
     ("normalises with the running averages", NORM.replace("    else:\n        mean", "    mean")),
     ("always the batch's own", NORM.replace("if training:", "if True:")),
     (
@@ -457,8 +369,6 @@ WRONG_ANSWERS["2.7"] = [
         "epsilon outside the root",
         NORM.replace("(var[:, None] + 1e-5).sqrt()", "(var[:, None].sqrt() + 1e-5)"),
     ),
-    ("no epsilon", NORM.replace(" + 1e-5", "")),
-    ("no root", NORM.replace(".sqrt()", "")),
     (
         "in place",
         NORM.replace("running_mean = 0.9 * running_mean +", "running_mean *= 0.9; running_mean +="),
@@ -467,22 +377,6 @@ WRONG_ANSWERS["2.7"] = [
         "momentum the wrong way round",
         NORM.replace("0.9 *", "? *").replace("0.1 *", "0.9 *").replace("? *", "0.1 *"),
     ),
-    (
-        "each clip for itself",
-        NORM.replace("(dim=(0, 2)", "(dim=2")
-        .replace("mean[:", "mean[:, :")
-        .replace("var[:", "var[:, :"),
-    ),
-    ("each moment for itself", NORM.replace("dim=(0, 2)", "dim=0")),
-    (
-        "one mean for all channels",
-        NORM.replace("x.mean(dim=(0, 2))", "x.mean().expand(x.shape[1])"),
-    ),
-    ("averages start anew", NORM.replace("0.9 * running_mean + 0.1 * mean", "mean")),
-    ("gamma along time", NORM.replace("gamma[:, None]", "gamma")),
-    ("no gamma and beta", NORM.replace("gamma[:, None] * normal + beta[:, None]", "normal")),
-    ("the output only", NORM.replace(", running_mean, running_var\n", "\n")),
-    ("divides by 0", NORM.replace("mean = x.mean(dim=(0, 2))", "mean = x.mean(dim=(0, 2)) / 0")),
 ]
 
 RIGHT_ANSWERS["2.7"] = [
@@ -547,7 +441,6 @@ BATCHES = "math.ceil(len(labels) / batch_size)"
 
 WRONG_ANSWERS["2.8"] = [
     ("no eval mode", EPOCH.replace("model.train(training)", "model.train()")),
-    ("no train mode", EPOCH.replace("model.train(training)", "model.eval()")),
     ("gradients in evaluation", EPOCH.replace("set_grad_enabled(training)", "enable_grad()")),
     (
         "scheduler once an epoch",
@@ -555,7 +448,6 @@ WRONG_ANSWERS["2.8"] = [
             "    return", "    if scheduler is not None:\n        scheduler.step()\n    return"
         ),
     ),
-    ("no scheduler", EPOCH.replace(SCHEDULE, "")),
     (
         "scheduler before the optimiser",
         EPOCH.replace(SCHEDULE, "").replace(
@@ -563,17 +455,8 @@ WRONG_ANSWERS["2.8"] = [
         ),
     ),
     ("augments in evaluation", EPOCH.replace("if training and augment", "if augment")),
-    ("augment forgotten", EPOCH.replace("x = augment(x)", "pass")),
     ("augment called in vain", EPOCH.replace("x = augment(x)", "augment(x)")),
-    (
-        "augments all clips once",
-        EPOCH.replace("x = augment(x)", "pass").replace(
-            "    model.train",
-            "    waveforms = augment(waveforms) if augment and training else waveforms\n    model.train",
-        ),
-    ),
     ("no shuffle", EPOCH.replace("torch.randperm", "torch.arange")),
-    ("shuffles in evaluation", EPOCH.replace("torch.arange", "torch.randperm")),
     (
         "labels not shuffled",
         EPOCH.replace("in order.split(b", "in order.argsort().split(b").replace(
@@ -584,17 +467,12 @@ WRONG_ANSWERS["2.8"] = [
         "the mean of the batches' means",
         EPOCH.replace(" * len(y)", "").replace("loss_sum / len(labels)", f"loss_sum / {BATCHES}"),
     ),
-    ("the loss divided twice", EPOCH.replace(" * len(y)", "")),
-    ("the last loss", EPOCH.replace("loss_sum / len(labels)", "loss.item()")),
-    ("per cent", EPOCH.replace("correct / len", "100 * correct / len")),
-    ("no zero_grad", EPOCH.replace("optimiser.zero_grad()", "pass")),
     (
         "zero_grad once an epoch",
         EPOCH.replace("                optimiser.zero_grad()\n", "").replace(
             "    model.train", "    if training:\n        optimiser.zero_grad()\n    model.train"
         ),
     ),
-    ("no step", EPOCH.replace("optimiser.step()", "optimiser.step")),
     (
         "drops the last batch",
         EPOCH.replace(
@@ -602,11 +480,6 @@ WRONG_ANSWERS["2.8"] = [
         ),
     ),
     ("returns tensors", EPOCH.replace(".item()", "")),
-    (
-        "the sum of cross entropy",
-        EPOCH.replace("logits, y)", 'logits, y, reduction="sum")').replace(" * len(y)", ""),
-    ),
-    ("softmax before cross entropy", EPOCH.replace("= model(x)", "= model(x).softmax(dim=1)")),
     (
         "never evaluates",
         EPOCH.replace(
@@ -686,18 +559,11 @@ CYCLE = function(
 
 WRONG_ANSWERS["2.9"] = [
     ("starts at the peak", CYCLE.replace("peak / 25, peak,", "peak, peak,")),
-    ("starts at 0", CYCLE.replace("peak / 25, peak,", "0.0, peak,")),
     ("straight lines", CYCLE.replace("(1 - math.cos(math.pi * u)) / 2", "u")),
     ("the peak a step late", CYCLE.replace("steps - 1\n", "steps\n")),
-    ("whole steps", CYCLE.replace("0.3 * steps - 1\n", "int(0.3 * steps) - 1\n")),
     ("stays at the peak", CYCLE.replace("peak / 250_000", "peak")),
-    ("falls back to the start", CYCLE.replace("peak / 250_000", "peak / 25")),
     ("another end", CYCLE.replace("250_000", "10_000")),
-    ("never quite at the end", CYCLE.replace("(steps - 1 - up)", "(steps - up)")),
     ("u of the whole", CYCLE.replace("(step - up) / (steps - 1 - up)", "step / (steps - 1)")),
-    ("a whole cosine", CYCLE.replace("math.pi * u", "2 * math.pi * u")),
-    ("degrees", CYCLE.replace("math.pi * u", "180 * u")),
-    ("cosine the wrong way round", CYCLE.replace("1 - math.cos", "1 + math.cos")),
     ("a tensor", CYCLE.replace("math.cos(math.pi * u)", "torch.cos(torch.tensor(math.pi * u))")),
 ]
 
@@ -773,10 +639,7 @@ WRONG_ANSWERS["2.10"] = [
             '    if not waveform.any():\n        return None, 0.0, ["silence"]\n    return words',
         ),
     ),
-    ("says silence as a word", PREDICT.replace("return None", 'return "silence"')),
-    ("silence is certain", PREDICT.replace("None, 0.0", "None, 1.0")),
     ("resamples first", predicting(SILENCE, RESAMPLE, CHANNELS, LENGTH, MODEL)),
-    ("length first", predicting(SILENCE, CHANNELS, LENGTH, RESAMPLE, MODEL)),
     ("sums channels", PREDICT.replace("mean(dim=0", "sum(dim=0")),
     ("the first channel", PREDICT.replace("waveform.mean(dim=0, keepdim=True)", "waveform[:1]")),
     (
@@ -787,49 +650,21 @@ WRONG_ANSWERS["2.10"] = [
         ),
     ),
     ("no resampling", PREDICT.replace("audio.resample(waveform, sample_rate, 8_000)", "waveform")),
-    (
-        "every second sample",
-        PREDICT.replace(
-            "audio.resample(waveform, sample_rate, 8_000)",
-            "waveform[:, :: max(1, sample_rate // 8_000)]",
-        ),
-    ),
     ("the first second", PREDICT.replace("start : start + 8_000", ":8_000")),
-    ("the last second", PREDICT.replace("start : start + 8_000", "-8_000:")),
-    (
-        "around the largest sample",
-        PREDICT.replace(
-            "int((energy[8_000:] - energy[:-8_000]).argmax())",
-            "max(0, int(waveform[0].abs().argmax()) - 4_000)",
-        ),
-    ),
     ("the sum without the square", PREDICT.replace(".square()", "")),
     ("pads in front", PREDICT.replace("(0, 8_000 - samples)", "(8_000 - samples, 0)")),
-    ("pads at 16 kHz", PREDICT.replace("8_000 - samples)", "16_000 - samples)")),
     ("no eval", PREDICT.replace("model.eval()", "pass")),
-    (
-        "gradients",
-        PREDICT.replace("with torch.no_grad()", "if True").replace(
-            "probabilities[best])", "probabilities[best].detach())"
-        ),
-    ),
     (
         "no batch axis",
         PREDICT.replace("waveform[None]", "waveform").replace("dim=1)[0]", "dim=-1).flatten()"),
     ),
     ("logits", PREDICT.replace(".softmax(dim=1)", "")),
-    ("log-probabilities", PREDICT.replace(".softmax", ".log_softmax")),
-    ("softmax over the batch", PREDICT.replace("softmax(dim=1)", "softmax(dim=0)")),
-    ("a tensor", PREDICT.replace("float(probabilities[best])", "probabilities[best]")),
-    ("a number for the word", PREDICT.replace("return words[best]", "return best")),
     (
         "makes the clip louder",
         PREDICT.replace(
             "    notes = []", "    notes = []\n    waveform = waveform / waveform.abs().max()"
         ),
     ),
-    ("no notes", PREDICT.replace(", notes\n", ", None\n")),
-    ("returns nothing", PREDICT.replace("return words", "words")),
 ]
 
 RIGHT_ANSWERS["2.10"] = [
