@@ -9,6 +9,7 @@ Submodules load when first used, so that ``import course_utils`` takes a fractio
 ``plotting``         figures with axes in seconds and Hz, and players
 ``interactive``      live training curves, explorers, the microphone
 ``checks``           what the check cells call
+``exercises``        an exercise as the tools see it
 ``results``          the one results table that grows from stage to stage
 ``runs``             checkpoints: train once, load the next time
 ``settings``         the environment variables that steer all of the above
@@ -24,6 +25,7 @@ _SUBMODULES = (
     "checks",
     "corpora",
     "device",
+    "exercises",
     "interactive",
     "plotting",
     "results",

@@ -62,7 +62,7 @@ def _shell():
 
 def _exercise(exercise: str):
     """What the notebook of solutions holds of an exercise."""
-    from course_utils.instructor.notebooks import exercises, read
+    from course_utils.exercises import exercises, read
 
     if not (isinstance(exercise, str) and re.fullmatch(r"\d+\.\d+", exercise)):
         raise NoSuchExercise(

@@ -26,8 +26,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from course_utils import results, settings
-from course_utils.instructor import notebooks, release
+from course_utils import exercises, results, settings
+from course_utils.instructor import release
 
 FOLDER = settings.CHECKOUT / "labsolutions" / "measurements"
 PACKAGES = ("torch", "torchaudio", "numpy", "librosa", "scikit-learn", "espeakng-loader")
@@ -58,7 +58,7 @@ def measure(path: Path, source: str, seed: int) -> tuple[list[dict], float]:
             if kept in os.environ:
                 variables[kept] = os.environ[kept]
         start = time.perf_counter()
-        release.run(notebooks.read(path), path.parent, variables)
+        release.run(exercises.read(path), path.parent, variables)
         seconds = time.perf_counter() - start
         return results.load(variables["COURSE_RESULTS"]), seconds
 
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
         for seed in options.seeds:
             try:
                 records, seconds = measure(path, source, seed)
-            except notebooks.NotebookError as error:
+            except exercises.NotebookError as error:
                 print(f"{path.name}, seed {seed}: {error}. Nothing of this run was recorded.")
                 return 1
             run = {

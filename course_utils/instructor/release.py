@@ -26,7 +26,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import settings
-from course_utils.instructor.notebooks import (
+from course_utils.exercises import (
     Exercise,
     NotebookError,
     exercises,
@@ -136,7 +136,7 @@ def student_notebook(solution: NotebookNode) -> NotebookNode:
     Parameters
     ----------
     solution : NotebookNode
-        A notebook of ``labsolutions/``, as :func:`~course_utils.instructor.notebooks.read` gives
+        A notebook of ``labsolutions/``, as :func:`~course_utils.exercises.read` gives
         it. It is not changed.
 
     Returns

@@ -10,7 +10,7 @@ from IPython.core.ultratb import AutoFormattedTB
 
 from course_utils import checks, settings
 from course_utils.checks import CheckFailed
-from course_utils.instructor.notebooks import write
+from course_utils.exercises import write
 from course_utils.tests.test_release import sample_notebook
 
 # --- fail, call, close --------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import nbformat
 import pytest
 
 from course_utils import results
+from course_utils.exercises import NotebookError
 from course_utils.instructor import measure
-from course_utils.instructor.notebooks import NotebookError
 
 RECORD = {
     "stage": 1,

@@ -19,8 +19,8 @@ from nbformat.v4 import new_output
 from nbval.plugin import comment_markers, get_sanitize_patterns
 
 from course_utils import settings
+from course_utils.exercises import NotebookError, exercises, read
 from course_utils.instructor import release
-from course_utils.instructor.notebooks import NotebookError, exercises, read
 from course_utils.tests.test_release import cell_of, code, markdown, sample_notebook
 
 LABSOLUTIONS = settings.CHECKOUT / "labsolutions"

@@ -10,8 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_utils.instructor import release
-from course_utils.instructor.notebooks import (
+from course_utils.exercises import (
     Exercise,
     NotebookError,
     exercises,
@@ -20,6 +19,7 @@ from course_utils.instructor.notebooks import (
     to_text,
     write,
 )
+from course_utils.instructor import release
 
 NAME = "01_sample.ipynb"
 

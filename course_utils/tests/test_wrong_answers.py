@@ -21,7 +21,7 @@ import pytest
 from nbformat import NotebookNode
 
 from course_utils import settings
-from course_utils.instructor.notebooks import Exercise, exercises, read
+from course_utils.exercises import Exercise, exercises, read
 from course_utils.tests.test_release import DOUBLE, TRIPLE, cell_of, sample_notebook
 
 LABSOLUTIONS = settings.CHECKOUT / "labsolutions"

@@ -251,6 +251,17 @@ RIGHT_ANSWERS["2.5"] = [
             return field""",
         ),
     ),
+    (
+        "a recursion",
+        function(
+            "receptive_field(layers)",
+            """
+            if not layers:
+                return 1
+            (taps, stride), *rest = layers
+            return taps + stride * (receptive_field(rest) - 1)""",
+        ),
+    ),
 ]
 
 
