@@ -97,8 +97,8 @@ class Run:
             )
             return None
         print(
-            f"Loaded {self.path.parent.name}/{self.path.name}: code, settings and corpus are the same. "
-            "Delete the file to train again."
+            f"Loaded {self.path.parent.name}/{self.path.name}: code, settings and corpus are the "
+            "same. Delete the file to train again."
         )
         return state
 

@@ -320,7 +320,7 @@ def sections_are_those_of_the_course(notebook: NotebookNode) -> list[str]:
 
 
 def totals_are_sums(notebook: NotebookNode) -> list[str]:
-    """The table at the start promises the minutes and points of the exercises; two hours at most."""
+    """The table at the start has the exercises' minutes and points; two hours at most."""
     title = notebook.cells[0].source
     found = {
         "points": re.search(r"Points \| (\d+)", title),
