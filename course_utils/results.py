@@ -287,9 +287,10 @@ class Table:
         )
 
 
-def table(stage: int | None = None, path=None) -> Table:
+def table(stage: int | None = None, path=None, split: str = "test") -> Table:
     """The results so far, of one stage or of all, by stage, classes and value.
 
+    Sweeps are scored on validation, and stand in a table of their own: ``split="validation"``.
     Seeds of one result share a row. A stage without a record shows the course's measurements.
 
     Notebook: 01_speech_commands_mlp.ipynb
@@ -298,7 +299,7 @@ def table(stage: int | None = None, path=None) -> Table:
     run = {one["stage"] for one in own}
     groups: dict[tuple, list[dict]] = {}
     for one in own + [each for each in reference_records() if each["stage"] not in run]:
-        if stage in (None, one["stage"]):
+        if stage in (None, one["stage"]) and one["split"] == split:
             groups.setdefault(tuple(one[key] for key in _RESULT), []).append(one)
 
     def order(same: list[dict]) -> tuple:

@@ -12,6 +12,7 @@ variable                   meaning                                              
 ``COURSE_RESULTS``         JSON file of results                                       in data folder
 ``COURSE_OFFLINE``         1: open no socket                                          0
 ``COURSE_QUICK``           1: a run of seconds that records nothing                   0
+``COURSE_SWEEPS``          1: run sweeps in full, minutes long, for measurements      0
 =========================  =========================================================  ==============
 
 ``data/`` and ``runs/`` lie in the checkout of the course, whatever the current folder is.
@@ -100,6 +101,11 @@ def seed() -> int:
 def offline() -> bool:
     """True if ``COURSE_OFFLINE=1``: nothing may open a socket."""
     return _flag("COURSE_OFFLINE")
+
+
+def sweeps() -> bool:
+    """True if ``COURSE_SWEEPS=1``: notebooks run their sweeps in full, for the measurements."""
+    return _flag("COURSE_SWEEPS")
 
 
 def quick() -> bool:

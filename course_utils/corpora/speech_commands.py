@@ -399,7 +399,7 @@ def _list(folder: Path) -> _Listing:
     if not clips:
         raise CorpusError(_not_a_corpus(folder))
     clips.sort()
-    digest = hashlib.sha256(repr((1, clips)).encode())  # 1: the version of the cache
+    digest = hashlib.sha256(repr((2, clips)).encode())  # 2: the version of the cache
     for name in LIST_FILES.values():
         path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"-")

@@ -10,6 +10,7 @@ run, and the README's table is made from them.
     python -m course_utils.instructor.measure                      # all stages, seeds 0 to 2
     python -m course_utils.instructor.measure 01 --seeds 0 1 2 3 4
     python -m course_utils.instructor.measure 01 --source v0.02    # or a folder
+    COURSE_SWEEPS=1 python -m course_utils.instructor.measure 02 --seeds 0
     python -m course_utils.instructor.measure --table              # the README's table
 """
 
@@ -54,7 +55,7 @@ def measure(path: Path, source: str, seed: int) -> tuple[list[dict], float]:
     with tempfile.TemporaryDirectory(prefix="course-measure-") as private:
         variables = release.environment(settings.data_folder(), Path(private))
         variables |= {"COURSE_SEED": str(seed), "COURSE_SPEECH_COMMANDS": source}
-        for kept in ("COURSE_DEVICE", "COURSE_THREADS", "COURSE_OFFLINE"):
+        for kept in ("COURSE_DEVICE", "COURSE_THREADS", "COURSE_OFFLINE", "COURSE_SWEEPS"):
             if kept in os.environ:
                 variables[kept] = os.environ[kept]
         start = time.perf_counter()
@@ -87,7 +88,8 @@ def table() -> str:
     """The measurements as a table in markdown: mean over seeds, and half of their range."""
     groups: dict[tuple, list[dict]] = {}
     for record in results.reference_records():
-        if record["parameters"] == 0:  # guessing: the column of chance says it
+        # Guessing is in the column of chance; sweeps are scored on validation.
+        if record["parameters"] == 0 or record["split"] != "test":
             continue
         key = ("stage", "trained_on", "tested_on", "classes", "metric", "model")
         groups.setdefault(tuple(record[name] for name in key), []).append(record)

@@ -24,7 +24,12 @@ def pytest_configure(config):
         COURSE_THREADS="1",
         COURSE_SEED="0",
     )
-    for variable in ("COURSE_SPEECH_COMMANDS", "COURSE_COMMON_VOICE", "COURSE_QUICK"):
+    for variable in (
+        "COURSE_SPEECH_COMMANDS",
+        "COURSE_COMMON_VOICE",
+        "COURSE_QUICK",
+        "COURSE_SWEEPS",
+    ):
         os.environ.pop(variable, None)
 
 
