@@ -20,8 +20,8 @@ from course_utils import settings
 
 def _python() -> str:
     found = sys.version.split()[0]
-    if not (3, 11, 4) <= sys.version_info[:3] < (3, 14):
-        raise RuntimeError(f"Python {found}; the course is tested with 3.11.4 to 3.13.")
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        raise RuntimeError(f"Python {found}; the course is tested with 3.11 to 3.13.")
     return f"Python {found}"
 
 

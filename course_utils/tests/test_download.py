@@ -711,12 +711,6 @@ def test_extract(tmp_path, folder, name, capsys):
     assert f"Unpacking {name}" in capsys.readouterr().err
 
 
-def test_hard_link_inside_is_fine(tmp_path, folder):
-    link = special("yes/2.wav", tarfile.LNKTYPE, "yes/1.wav")
-    extract(tar_of(tmp_path / "a.tar", ("yes/1.wav", b"yes"), link), folder)
-    assert tree(folder) == {"yes/1.wav": b"yes", "yes/2.wav": b"yes"}
-
-
 @pytest.mark.parametrize("kind", ["a.tar.gz", "a.tar", "a.zip"])
 @pytest.mark.parametrize(
     ("name", "word"),
@@ -748,13 +742,14 @@ def test_absolute_path_of_this_machine(tmp_path, folder):
 @pytest.mark.parametrize(
     ("member", "word"),
     [
-        (special("link", tarfile.SYMTYPE, "../.."), "is a symbolic link"),
-        (special("link", tarfile.SYMTYPE, "/etc"), "is a symbolic link"),
-        (special("yes/link", tarfile.LNKTYPE, "../outside.txt"), "is not safe"),
-        (special("link", tarfile.LNKTYPE, "/etc/passwd"), "is not safe"),
-        (special("device", tarfile.CHRTYPE), "is not safe"),
-        (special("device", tarfile.BLKTYPE), "is not safe"),
-        (special("pipe", tarfile.FIFOTYPE), "is not safe"),
+        (special("yes/2.wav", tarfile.LNKTYPE, "yes/1.wav"), "is a link or a device"),
+        (special("link", tarfile.SYMTYPE, "../.."), "is a link or a device"),
+        (special("link", tarfile.SYMTYPE, "/etc"), "is a link or a device"),
+        (special("yes/link", tarfile.LNKTYPE, "../outside.txt"), "is a link or a device"),
+        (special("link", tarfile.LNKTYPE, "/etc/passwd"), "is a link or a device"),
+        (special("device", tarfile.CHRTYPE), "is a link or a device"),
+        (special("device", tarfile.BLKTYPE), "is a link or a device"),
+        (special("pipe", tarfile.FIFOTYPE), "is a link or a device"),
     ],
 )
 def test_links_out_and_devices_in_a_tar(tmp_path, folder, member, word):
@@ -846,11 +841,12 @@ def test_full_disk_while_unpacking(tmp_path, folder, name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "owner"), [("a.tar", tarfile.TarFile), ("a.zip", zipfile.ZipFile)]
+    ("name", "owner", "method"),
+    [("a.tar", tarfile.TarFile, "extractfile"), ("a.zip", zipfile.ZipFile, "extract")],
 )
-def test_interrupted_extraction_leaves_nothing(tmp_path, folder, name, owner, monkeypatch):
+def test_interrupted_extraction_leaves_nothing(tmp_path, folder, name, owner, method, monkeypatch):
     archive = archive_of(tmp_path / name, *GOOD)
-    original, seen = owner.extract, []
+    original, seen = getattr(owner, method), []
 
     def interrupt(self, member, *arguments, **options):
         if seen:
@@ -860,7 +856,7 @@ def test_interrupted_extraction_leaves_nothing(tmp_path, folder, name, owner, mo
         return original(self, member, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(owner, "extract", interrupt)
+        patch.setattr(owner, method, interrupt)
         with pytest.raises(KeyboardInterrupt):
             extract(archive, folder)
     assert seen[1] == [f"speech.unpacking-{os.getpid()}"]  # it was under way, under another name
