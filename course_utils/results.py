@@ -269,7 +269,9 @@ class Table:
             return f"<p>{self.caption}: none yet.</p>"
 
         def cell(tag: str, scope: str, name: str, text: str) -> str:
-            style = "right;white-space:nowrap" if name in self._numbers else "left"
+            # A long name of a corpus may break anywhere: the table is to fit a page.
+            number, text_ = "right;white-space:nowrap", "left;overflow-wrap:anywhere"
+            style = number if name in self._numbers else text_
             return f'<{tag}{scope} style="text-align:{style}">{html.escape(text)}</{tag}>'
 
         def line(row: dict) -> str:
@@ -287,18 +289,33 @@ class Table:
         )
 
 
+def _on_one_corpus(references: list[dict]) -> list[dict]:
+    """Of each stage's references those on the corpus in use, else on the embedded one, else all."""
+    shown = []
+    for stage in sorted({one["stage"] for one in references}):
+        rows = [one for one in references if one["stage"] == stage]
+        for corpus in (Path(settings.speech_commands_source()).name, "embedded"):
+            if any(one["tested_on"] == corpus for one in rows):
+                rows = [one for one in rows if one["tested_on"] == corpus]
+                break
+        shown += rows
+    return shown
+
+
 def table(stage: int | None = None, path=None, split: str = "test") -> Table:
     """The results so far, of one stage or of all, by stage, classes and value.
 
     Sweeps are scored on validation, and stand in a table of their own: ``split="validation"``.
-    Seeds of one result share a row. A stage without a record shows the course's measurements.
+    Seeds of one result share a row. A stage without a record shows the course's measurements on
+    the same corpus, or else on the embedded one.
 
     Notebook: 01_speech_commands_mlp.ipynb
     """
     own = load(path)
     run = {one["stage"] for one in own}
+    references = [one for one in reference_records() if one["stage"] not in run]
     groups: dict[tuple, list[dict]] = {}
-    for one in own + [each for each in reference_records() if each["stage"] not in run]:
+    for one in own + _on_one_corpus(references):
         if stage in (None, one["stage"]) and one["split"] == split:
             groups.setdefault(tuple(one[key] for key in _RESULT), []).append(one)
 

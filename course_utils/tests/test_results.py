@@ -282,3 +282,17 @@ def test_a_wrong_measurement_is_named(tmp_path, record):
     measure(tmp_path, "wrong.json", "2026-11-20", record)
     with pytest.raises(ValueError, match=r"wrong\.json"):
         results.reference_records()
+
+
+def test_references_are_those_of_the_corpus_in_use(tmp_path, monkeypatch):
+    def reference(corpus):
+        return GOOD | {"trained_on": corpus, "tested_on": corpus, "measured_on": "2026-01-31"}
+
+    both = [reference("embedded"), reference("v0.02")]
+    monkeypatch.setattr(results, "reference_records", lambda: both)
+    for source, shown in (("embedded", "embedded"), ("v0.02", "v0.02"), ("mini", "embedded")):
+        monkeypatch.setenv("COURSE_SPEECH_COMMANDS", source)
+        rows = results.table(path=tmp_path / "results.json").rows
+        assert [row["Tested on"].split(" ")[0] for row in rows] == [shown]
+    monkeypatch.setattr(results, "reference_records", lambda: both[1:])
+    assert len(results.table(path=tmp_path / "results.json").rows) == 1  # better than none
