@@ -71,7 +71,7 @@ def halve_rate(answer: Callable) -> None:
     for hz, alias in ((5000.0, 3000), (6500.0, 1500)):
         high = torch.sin(2 * math.pi * hz * time)[None, None]
         left = float(call(answer, high)[0, 0, middle].square().mean()) ** 0.5
-        if left > 0.02:  # 0.71 without a filter; 0.002 with the one that is given
+        if left > 0.02:  # 0.71 without a filter; 0.001 with the one that is given
             fail(
                 f"almost nothing of a tone of {hz:.0f} Hz",
                 f"a level of {left:.2f}",
