@@ -77,7 +77,7 @@ def _figure(height: float) -> Figure:
 def _image(figure: Figure, alt: str) -> str:
     """``<img alt>`` of the figure as it is: faster than the cropped one of ``plotting.show``."""
     png = io.BytesIO()
-    figure.canvas.print_png(png, pil_kwargs={"compress_level": 1})
+    figure.canvas.print_png(png, pil_kwargs={"compress_level": 6})
     data = base64.b64encode(png.getvalue()).decode()
     alt = html.escape(alt)
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
@@ -639,3 +639,12 @@ def confusion_picker(
         In Hz.
     """
     return ConfusionPicker(targets, predictions, names, clip, sample_rate)
+
+
+# In a module of their own, which builds on this one; hence at the end.
+from course_utils.explorers import (  # noqa: E402, F401
+    augmentation_explorer,
+    beam_explorer,
+    clip_collector,
+    feature_explorer,
+)

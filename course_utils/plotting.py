@@ -616,3 +616,19 @@ def players(clips: list[tuple], sample_rate, columns: int = 4, images: bool = Fa
         cells.append(f'<div role="listitem">{_player(x, sample_rate, label, picture)}</div>')
     style = f"display:grid;grid-template-columns:repeat({columns},minmax(0,1fr));gap:0.5em"
     return HTML(f'<div role="list" style="{style}">{"".join(cells)}</div>')
+
+
+# --- sequences of frames ----------------------------------------------------------------------
+
+# In a module of their own, which builds on this one; hence at the end.
+from course_utils.plots_sequence import (  # noqa: E402, F401
+    alignment,
+    describe_alignment,
+    describe_features,
+    describe_filterbank,
+    describe_posteriors,
+    features,
+    filterbank,
+    posteriors,
+    table,
+)

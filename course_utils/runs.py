@@ -1,9 +1,10 @@
 """Train once, load the next time: checkpoints that know what made them.
 
 A checkpoint's file name ends in a key: a hash of the code, the settings, the corpus and the
-device. Change any of them and the model is trained anew; change none and it is loaded.
+device. Change any of them and the model is trained anew; change none and it is loaded. A training
+that was cut off goes on after its last whole epoch, from a `TrainingState`.
 
-Notebook: 01_speech_commands_mlp.ipynb
+Notebooks: 01_speech_commands_mlp.ipynb, 03_mfcc_lstm_augmentation.ipynb
 """
 
 from __future__ import annotations
@@ -78,48 +79,174 @@ class Run:
         ]
         self.key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
         self.path: Path = settings.runs_folder() / f"{name}-{self.key}.pt"
+        #: Where a `TrainingState` of this run belongs until the training is finished.
+        self.unfinished: Path = self.path.with_suffix(".unfinished.pt")
 
     def load(self) -> dict[str, Any] | None:
         """What `save` wrote, or None if this training is still to be done; says which."""
-        import torch
-
         if settings.quick() or not self.path.is_file():
             return None
-        try:
-            # weights_only: a checkpoint holds tensors and numbers, and never runs code.
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            aside = self.path.with_suffix(".damaged")
-            self.path.replace(aside)
+        state = _read(self.path)
+        if state is not None:
             print(
-                f"The checkpoint {self.path.name} is damaged ({type(error).__name__}); it is now "
-                f"{aside.name}, and the model is trained anew."
+                f"Loaded {self.path.parent.name}/{self.path.name}: code, settings and corpus are "
+                "the same. Delete the file to train again."
             )
-            return None
-        print(
-            f"Loaded {self.path.parent.name}/{self.path.name}: code, settings and corpus are the "
-            "same. Delete the file to train again."
-        )
         return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Write tensors and numbers; atomic, so that a full disk leaves no half file."""
-        import torch
+        if not settings.quick():
+            told = "The model is trained and usable; a rerun of this notebook trains it again."
+            _write(state, self.path, told)
 
+
+class CheckpointError(ValueError):
+    """A checkpoint does not belong to what it is loaded into; the message names what differs."""
+
+
+class TrainingState:
+    """Everything that a training needs to go on where it was cut off.
+
+    Parameters
+    ----------
+    path : path
+        Where the state is kept; for a `Run`, ``run.unfinished``.
+    **parts
+        Whatever changes while training: model, optimiser and schedule (``state_dict`` and
+        ``load_state_dict``), and the ``torch.Generator`` of every random number that is drawn.
+        Only then does a training that goes on reach the weights of one that was never cut off.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> model, generator = torch.nn.Linear(2, 1), torch.Generator()
+    >>> path = Path(tempfile.mkdtemp()) / "line.pt"
+    >>> state = TrainingState(path, model=model, generator=generator)
+    >>> state.save(epoch=3)
+    >>> TrainingState(path, model=torch.nn.Linear(2, 1), generator=generator).restore()
+    {'epoch': 3}
+    """
+
+    def __init__(self, path: str | Path, **parts: Any):
+        self.path, self.parts = Path(path), parts
+
+    def save(self, **progress: Any) -> None:
+        """Keep the state of every part, and numbers, lists and tensors such as the history."""
         if settings.quick():
             return
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, temporary)
-            temporary.replace(self.path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            print(
-                f"The checkpoint was not saved ({reason}). The model is trained and usable; a "
-                "rerun of this notebook trains it again. Free some space, or set COURSE_RUNS to a "
-                "folder that you may write to."
+        _write(
+            {
+                "kinds": {name: type(part).__name__ for name, part in self.parts.items()},
+                "parts": {name: _state(part) for name, part in self.parts.items()},
+                "progress": progress,
+            },
+            self.path,
+            "Training goes on; if it is cut off, it starts again.",
+        )
+
+    def restore(self) -> dict[str, Any] | None:
+        """Put every part back into its saved state; returns the progress, or None if none is kept.
+
+        Raises
+        ------
+        CheckpointError
+            The file belongs to another model, optimiser or list of parts. Nothing was changed.
+        """
+        if settings.quick() or not self.path.is_file():
+            return None
+        kept = _read(self.path)
+        if kept is None:
+            return None
+        different = self._differences(kept)
+        if different:
+            raise CheckpointError(
+                f"{self.path.name} does not fit: {'; '.join(different)}. Use the model and the "
+                "settings that it was made with, or delete the file to train anew."
             )
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        for name, part in self.parts.items():
+            state = kept["parts"][name]
+            part.load_state_dict(state) if _has_dict(part) else part.set_state(state)
+        return kept["progress"]
+
+    def forget(self) -> None:
+        """Delete the file: the training is finished."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _differences(self, kept: Any) -> list[str]:
+        if not isinstance(kept, dict) or not {"kinds", "parts", "progress"} <= kept.keys():
+            return ["it is not the state of a training"]
+        here = {name: type(part).__name__ for name, part in self.parts.items()}
+        lines = [
+            f"{name} is {kept['kinds'].get(name, 'missing')} there and {here.get(name, 'missing')} "
+            "here"
+            for name in sorted(here.keys() | kept["kinds"].keys())
+            if here.get(name) != kept["kinds"].get(name)
+        ]
+        if lines:
+            return lines
+        for name, part in self.parts.items():
+            there, mine = _sizes(kept["parts"][name]), _sizes(_state(part))
+            lines += [
+                f"{name}.{key} is {there.get(key, 'missing')} there and {mine.get(key, 'missing')} "
+                "here"
+                for key in dict.fromkeys([*mine, *there])
+                if there.get(key) != mine.get(key)
+            ]
+        return lines[:4] + [f"and {len(lines) - 4} more"] * (len(lines) > 4)
+
+
+def _has_dict(part: Any) -> bool:
+    return hasattr(part, "load_state_dict")
+
+
+def _state(part: Any) -> Any:
+    return part.state_dict() if _has_dict(part) else part.get_state()
+
+
+def _sizes(state: Any) -> dict[str, Any]:
+    """What must agree: shapes of a model's tensors, how many an optimiser moves in each group."""
+    if not isinstance(state, dict):
+        return {}
+    if "param_groups" in state:  # an optimiser has no tensors before its first step
+        groups = enumerate(state["param_groups"])
+        return {f"group {i}": f"{len(group['params'])} parameters" for i, group in groups}
+    return {name: tuple(value.shape) for name, value in state.items() if hasattr(value, "shape")}
+
+
+def _read(path: Path) -> Any:
+    """A checkpoint; a damaged one is set aside, and None returned."""
+    import torch
+
+    try:
+        # weights_only: a checkpoint holds tensors and numbers, and never runs code.
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        print(
+            f"The checkpoint {path.name} is damaged ({type(error).__name__}); it is now "
+            f"{aside.name}, and the model is trained anew."
+        )
+        return None
+
+
+def _write(state: Any, path: Path, consequence: str) -> None:
+    """Write a checkpoint whole or not at all; a full disk is said and stops nothing."""
+    import torch
+
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        print(
+            f"The checkpoint was not saved ({reason}). {consequence} Free some space, or set "
+            "COURSE_RUNS to a folder that you may write to."
+        )
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

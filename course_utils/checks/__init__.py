@@ -8,6 +8,14 @@ Stuck? `load_reference` runs the reference solution of one exercise in its place
 go on; `restore_stub` gives you the empty exercise back.
 """
 
+from course_utils.checks.augment import (
+    add_noise,
+    augmentation,
+    change_speed,
+    gain,
+    pad,
+    shift,
+)
 from course_utils.checks.convolution import (
     batch_norm,
     convolve,
@@ -31,6 +39,19 @@ from course_utils.checks.core import (
     same_shape,
 )
 from course_utils.checks.data import collate, fit_to_length, split_by_speaker, vocabulary
+from course_utils.checks.features import (
+    dct_matrix,
+    decibels,
+    frame,
+    mel_filterbank,
+    power_spectrum,
+)
+from course_utils.checks.recurrent import (
+    accumulation,
+    lstm_cell,
+    speech_lstm,
+    transfer,
+)
 from course_utils.checks.stuck import load_reference, references, restore_stub
 from course_utils.checks.training import (
     evaluate,

@@ -1,0 +1,280 @@
+"""Features, filters, letters and probabilities: axes in seconds and Hz, and words from the data."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+import torchaudio
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from course_utils import plots_sequence, plotting
+
+RATE = 16000
+SYMBOLS = ["-", " ", "a", "b", "c", "d"]
+
+
+@pytest.fixture(autouse=True)
+def close():
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+def posteriors(path, sure=0.9):
+    """log probabilities (frame, symbol) in which `path`, a str, wins with probability `sure`."""
+    probabilities = np.full((len(path), len(SYMBOLS)), (1 - sure) / (len(SYMBOLS) - 1))
+    for frame, symbol in enumerate(path):
+        probabilities[frame, SYMBOLS.index(symbol)] = sure
+    return np.log(probabilities)
+
+
+def labels(axis):
+    return [tick.get_text() for tick in axis.get_ticklabels()]
+
+
+@pytest.mark.parametrize("name", ["features", "filterbank", "alignment", "posteriors", "table"])
+def test_plotting_offers_it_under_its_own_name(name):
+    assert getattr(plotting, name) is getattr(plots_sequence, name)
+    if name != "table":
+        assert getattr(plotting, f"describe_{name}") is getattr(plots_sequence, f"describe_{name}")
+
+
+# --- features ---------------------------------------------------------------------------------
+
+
+def test_a_frame_of_features_is_centred_at_its_time():
+    values = torch.arange(12.0).reshape(3, 4).requires_grad_()  # (feature, frame)
+    ax = plotting.features(values, 0.02, ylabel="MFCC", title="yes")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("Time (s)", "MFCC", "yes")
+    (mesh,) = ax.collections
+    np.testing.assert_array_equal(mesh.get_array(), values.detach().numpy())
+    corners = mesh.get_coordinates()
+    np.testing.assert_allclose(corners[0, :, 0], [-0.01, 0.01, 0.03, 0.05, 0.07])
+    np.testing.assert_allclose(corners[:, 0, 1], [-0.5, 0.5, 1.5, 2.5])
+    assert len(ax.figure.axes) == 2
+
+
+def test_features_on_given_axes_with_limits_and_a_named_scale_or_none():
+    _, ax = plt.subplots()
+    assert plotting.features(np.zeros((2, 3)), 0.01, ax, colorbar=False, vmin=-3, vmax=3) is ax
+    assert len(ax.figure.axes) == 1
+    assert ax.collections[0].get_clim() == (-3, 3)
+    named = plotting.features(np.zeros((2, 3)), 0.01, colorbar="Level (dB)")
+    assert named.figure.axes[1].get_ylabel() == "Level (dB)"
+
+
+def test_features_in_words_follow_the_data():
+    values = np.zeros((13, 50))
+    values[4, 30] = 7
+    values[2] = -1
+    text = plotting.describe_features(values, 0.01, "yes", "MFCC")
+    assert "yes: 13 by 50 frames, one every 10 ms" in text
+    assert "values -1 to 7, largest at 0.30 s in mfcc 4; mfcc 4 varies most, 0 least." in text
+    assert "varies" not in plotting.describe_features(np.ones((2, 3)), 0.01, "silence")
+
+
+@pytest.mark.parametrize(
+    ("values", "hop", "message"),
+    [
+        (np.zeros(5), 0.01, r"\(feature, frame\), neither empty, got shape \(5,\)"),
+        (np.zeros((1, 5, 5)), 0.01, "got shape"),
+        (np.zeros((0, 5)), 0.01, "neither empty"),
+        (np.full((2, 2), np.nan), 0.01, "4 of 4 values are NaN"),
+        (np.array([[0.0, -np.inf]]), 0.01, "1 of 2 values are infinite: a logarithm of 0"),
+        (np.zeros((2, 2)), 0, "hop_seconds must be a positive"),
+        (np.zeros((2, 2)), "10 ms", "hop_seconds must be a positive"),
+        (np.zeros((2, 2)), 160, "is it in samples"),
+    ],
+)
+@pytest.mark.parametrize("draw", ["features", "describe_features"])
+def test_bad_features_are_named(values, hop, message, draw):
+    with pytest.raises(ValueError, match=message):
+        getattr(plotting, draw)(values, hop, *(["x"] if draw != "features" else []))
+
+
+# --- filters ----------------------------------------------------------------------------------
+
+
+def test_filterbank_draws_each_band_against_hz_and_says_where_they_are():
+    bank = torchaudio.functional.melscale_fbanks(257, 0, RATE / 2, 40, RATE)  # (bin, band)
+    ax = plotting.filterbank(bank, RATE)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Frequency (Hz)", "Weight")
+    assert ax.get_xlim() == (0, 8000)
+    assert len(ax.lines) == 40
+    assert ax.lines[0].get_color() != ax.lines[1].get_color()
+    assert ax.lines[0].get_linestyle() != ax.lines[1].get_linestyle()
+    np.testing.assert_allclose(ax.lines[20].get_ydata(), bank[:, 20])
+    np.testing.assert_allclose(ax.lines[20].get_xdata()[:2], [0, 31.25])
+    text = plotting.describe_filterbank(bank, RATE)
+    assert "40 bands over 257 frequency bins, 0 to 8000 Hz, 31.25 Hz apart" in text
+    assert "Narrowest: band 0" in text
+    assert f"widest: band 39 around 7469 Hz, {int((bank[:, 39] > 0).sum())} bins" in text
+    assert "Empty" not in text
+
+
+def test_filterbank_says_how_many_bands_are_empty():
+    bank = np.zeros((5, 3))
+    bank[1, 1] = 1
+    text = plotting.describe_filterbank(bank, 8000)
+    assert "Narrowest: band 1 around 1000 Hz, 1 bin; widest: band 1" in text
+    assert "no bin falls into them: 2 bands." in text
+    assert plotting.describe_filterbank(np.zeros((5, 3)), 8000).endswith("3 bands.")
+    plotting.filterbank(bank, 8000)
+
+
+@pytest.mark.parametrize(
+    ("bank", "rate", "message"),
+    [
+        (np.zeros(5), RATE, r"\(bins, bands\)"),
+        (np.zeros((1, 5)), RATE, "at least 2 bins"),
+        (np.array([[1.0], [-1.0]]), RATE, "not negative"),
+        (np.array([[1.0], [np.inf]]), RATE, "finite"),
+        (np.ones((5, 2)), 0, "sample_rate"),
+    ],
+)
+@pytest.mark.parametrize("draw", ["filterbank", "describe_filterbank"])
+def test_a_bad_filterbank_is_named(bank, rate, message, draw):
+    with pytest.raises(ValueError, match=message):
+        getattr(plotting, draw)(bank, rate)
+
+
+# --- letters ----------------------------------------------------------------------------------
+
+CLIP = torch.full((1, RATE), 0.5)
+SPANS = [("b", 0.5, 0.9, 0.4), ("a", 0.1, 0.2, 0.95), (" ", 0.2, 0.5, 1)]
+
+
+def test_alignment_puts_each_letter_over_its_time():
+    ax = plotting.alignment(CLIP, RATE, SPANS)
+    assert ax.get_xlabel() == "Time (s)"
+    assert ax.get_xlim() == pytest.approx((0, 1))
+    texts = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert texts == pytest.approx(
+        {"a": 0.15, "95": 0.15, "␣": 0.35, "100": 0.35, "b": 0.7, "40": 0.7}
+    )
+    shades = [patch.get_alpha() for patch in ax.patches]  # in the order of time
+    assert shades[2] < shades[0] < shades[1]
+    assert max(ax.lines[0].get_ydata()) < 0.7 * ax.get_ylim()[1]  # the letters have room
+
+
+def test_alignment_of_many_letters_leaves_out_the_scores():
+    spans = [("x", i / 50, (i + 1) / 50, 0.5) for i in range(50)]
+    ax = plotting.alignment(CLIP, RATE, spans)
+    assert {text.get_text() for text in ax.texts} == {"x"}
+    assert "x 0.00" not in plotting.describe_alignment(CLIP, RATE, spans, "much")
+
+
+def test_alignment_in_words():
+    assert plotting.describe_alignment(CLIP, RATE, SPANS, "a b") == (
+        "Alignment of a b: 3 letters, 0.10 to 0.90 s of 1.00 s. "
+        "a 0.10 to 0.20, space 0.20 to 0.50, b 0.50 to 0.90. Longest: b; least sure: b, 40 %."
+    )
+
+
+@pytest.mark.parametrize(
+    ("spans", "message"),
+    [
+        ([], "no spans"),
+        ([("a", 0.1, 0.2)], r"\(label, start, end, score\), got \('a', 0.1, 0.2\)"),
+        ([("a", 5, 20, 0.5)], "from 5 to 20 s, but the clip lasts 1 s: are they in seconds"),
+        ([("a", 0.3, 0.2, 0.5)], "from 0.3 to 0.2 s"),
+        ([("a", 0.1, 0.2, -0.7)], "score of 'a' is -0.7: a probability"),
+        ([("a", 0.1, 0.2, float("nan"))], "score"),
+    ],
+)
+def test_bad_spans_are_named(spans, message):
+    for call in (
+        lambda: plotting.alignment(CLIP, RATE, spans),
+        lambda: plotting.describe_alignment(CLIP, RATE, spans, "x"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_best_path_merges_repeats_but_not_across_a_blank():
+    read = plots_sequence._best_path(posteriors("--bb-ba-"))
+    assert [SYMBOLS[token] for token in read] == ["b", "b", "a"]
+    assert plots_sequence._best_path(posteriors("--")) == []
+    assert plots_sequence._best_path(posteriors("aab-"), blank=2) == [3, 0]
+
+
+def test_posteriors_show_the_blank_and_what_comes_in_the_order_of_time():
+    log_probs = torch.from_numpy(posteriors("-cc-a-", sure=0.9))  # 0.02 for each other symbol
+    ax = plotting.posteriors(log_probs, SYMBOLS, 0.04)
+    assert labels(ax.yaxis) == ["blank", "c", "a"]
+    mesh = ax.collections[0]
+    np.testing.assert_allclose(mesh.get_array()[1], [0.02, 0.9, 0.9, 0.02, 0.02, 0.02])
+    assert mesh.get_clim() == (0, 1)
+    np.testing.assert_allclose(mesh.get_coordinates()[0, :2, 0], [-0.02, 0.02])
+    assert ax.get_xlabel() == "Time (s)"
+    other = plotting.posteriors(posteriors("a a"), SYMBOLS, 0.04, blank=2)
+    assert labels(other.yaxis) == ["blank", "␣"]
+
+
+def test_posteriors_may_hold_a_probability_of_zero():
+    log_probs = torch.eye(6)[[0, 2, 0]].log()  # 0 and -inf
+    assert labels(plotting.posteriors(log_probs, SYMBOLS, 0.02).yaxis) == ["blank", "a"]
+
+
+def test_posteriors_in_words():
+    text = plotting.describe_posteriors(posteriors("-cc--a d"), SYMBOLS, 0.02, "a clip")
+    assert "6 symbols for a clip: 8 frames, one every 20 ms" in text
+    assert "The blank is the most probable in 38 % of them" in text
+    assert "in which they come: c, a, space, d. Best path: 'ca d'." in text
+    assert "none but it" in plotting.describe_posteriors(posteriors("---"), SYMBOLS, 0.02, "x")
+
+
+@pytest.mark.parametrize(
+    ("log_probs", "symbols", "hop", "blank", "message"),
+    [
+        (posteriors("-a-"), SYMBOLS[:5], 0.02, 0, r"\(3, 6\).* but there are 5 symbols"),
+        (posteriors("-a-")[None], SYMBOLS, 0.02, 0, r"\(frame, symbol\)"),
+        (posteriors("-a-") + 1, SYMBOLS, 0.02, 0, r"frame \d sum to 2.72, not 1: log_probs"),
+        (np.full((2, 6), 1000.0), SYMBOLS, 0.02, 0, "not 1"),
+        (np.full((2, 6), np.nan), SYMBOLS, 0.02, 0, "12 of 12 values are NaN"),
+        (posteriors("-a-"), SYMBOLS, -1, 0, "hop_seconds"),
+        (posteriors("-a-"), SYMBOLS, 0.02, 6, "blank is 6"),
+    ],
+)
+def test_bad_posteriors_are_named(log_probs, symbols, hop, blank, message):
+    for call in (
+        lambda: plotting.posteriors(log_probs, symbols, hop, blank=blank),
+        lambda: plotting.describe_posteriors(log_probs, symbols, hop, "x", blank),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+# --- numbers ----------------------------------------------------------------------------------
+
+
+def test_table_stands_as_text_and_as_html():
+    rows = [
+        {"Model": "<MLP>", "Accuracy (%)": np.float64(62.54321), "Parameters": 1234567},
+        {"Model": "LSTM", "Parameters": np.int64(9), "Note": "yours"},
+    ]
+    shown = plotting.table(rows, "Validation & test")
+    assert repr(shown).splitlines() == [
+        "Validation & test",
+        "Model  Accuracy (%)  Parameters  Note",
+        "-----  ------------  ----------  -----",
+        "<MLP>         62.54   1,234,567  –",
+        "LSTM              –           9  yours",
+    ]
+    page = shown._repr_html_()
+    assert "<caption>Validation &amp; test</caption>" in page
+    assert '<td style="text-align:left">&lt;MLP&gt;</td>' in page
+    assert '<td style="text-align:right">1,234,567</td>' in page
+    assert page.count('<th scope="col"') == 4
+    assert rows[1] == {"Model": "LSTM", "Parameters": 9, "Note": "yours"}
+
+
+def test_table_without_a_title_or_rows():
+    assert repr(plotting.table([{"a": True}])) == "a\n----\nTrue"
+    assert "<caption>" not in plotting.table([{"a": 1}])._repr_html_()
+    assert repr(plotting.table([])) == "Nothing yet."
+    assert plotting.table([], "Sweep")._repr_html_() == "<p>Sweep: nothing yet.</p>"
+    with pytest.raises(ValueError, match="a list of rows such as"):
+        plotting.table([("a", 1)])
