@@ -5,6 +5,7 @@ variable                   meaning                                              
 =========================  =========================================================  ==============
 ``COURSE_DATA``            folder of the corpora                                      ``data/``
 ``COURSE_SPEECH_COMMANDS`` ``embedded``, ``mini``, ``v0.01``, ``v0.02`` or a folder   ``embedded``
+``COURSE_COMMON_VOICE``    ``embedded``, ``mini_librispeech``, ``mdc:ID``, a folder   ``embedded``
 ``COURSE_DEVICE``          ``cpu``, ``cuda``, ``cuda:1``, ``mps``                     the best found
 ``COURSE_THREADS``         threads of torch on the CPU                                1
 ``COURSE_SEED``            seed of every random generator                             0
@@ -81,6 +82,11 @@ def results_file() -> Path:
 def speech_commands_source() -> str:
     """Which Speech Commands to use: ``COURSE_SPEECH_COMMANDS``, else ``"embedded"``."""
     return os.environ.get("COURSE_SPEECH_COMMANDS", "").strip() or "embedded"
+
+
+def common_voice_source() -> str:
+    """Which Common Voice to use: ``COURSE_COMMON_VOICE``, else ``"embedded"``."""
+    return os.environ.get("COURSE_COMMON_VOICE", "").strip() or "embedded"
 
 
 def device_name() -> str | None:

@@ -1,9 +1,9 @@
 """Speech that your own computer makes: the embedded corpora.
 
-No download, no account: espeak-ng speaks, with 100 synthetic speakers, into the exact layout of
-Speech Commands v0.02. It is not human speech, and every notebook says so.
+No download, no account: espeak-ng speaks, with synthetic speakers, into the exact layout of
+Speech Commands v0.02, or of Common Voice. It is not human speech, and every notebook says so.
 
-Notebook: 01_speech_commands_mlp.ipynb
+Notebooks: 01_speech_commands_mlp.ipynb, 04_common_voice_ctc.ipynb
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils import settings
@@ -25,6 +27,8 @@ from course_utils.corpora import CorpusError
 
 #: Raise it when the bytes of the corpus change: an older corpus is then built anew.
 VERSION = 1
+#: The same for Common Voice.
+COMMON_VOICE_VERSION = 1
 
 DIGITS = tuple("zero one two three four five six seven eight nine".split())
 COMMANDS = tuple("yes no up down left right on off stop go".split())
@@ -36,6 +40,7 @@ OTHER_WORDS = tuple(
 WORDS = tuple(sorted(DIGITS + COMMANDS + OTHER_WORDS))
 SHORT_SHARE = 1 / 6  # of the clips are shorter than a second, as in the real corpus
 BYTES_PER_CLIP = 33_000
+BYTES_PER_SENTENCE = 20_000
 # A batch is one process. Fixed, not one a core: espeak-ng's Klatt voices depend on what was said
 # before in the same process, so that other batches would make other bytes.
 SPEAKERS_PER_BATCH = 10
@@ -94,17 +99,8 @@ def speech_commands(
         espeak-ng cannot be loaded or crashed, the disk is full, or the folder holds something
         else. The message says what to do.
     """
-    from filelock import FileLock
-
-    if folder is None:
-        name = Path("embedded", f"speech_commands-v{VERSION}")
-        folder = settings.data_folder() / name
-        if not folder.is_dir():
-            folder = settings.writable_data_folder() / name
     if speakers < 10:
         raise ValueError(f"speakers is {speakers}; a split by speaker needs at least 10.")
-    if processes is not None and processes < 1:
-        raise ValueError(f"processes is {processes}; it takes at least 1 to speak.")
     recipe = {
         "version": VERSION,
         "seed": seed,
@@ -114,16 +110,147 @@ def speech_commands(
             for word in WORDS
         },
     }
+    clips = speakers * sum(recipe["takes"].values())
+    batches = _batches(speakers)
+    plan = _Plan(
+        recipe=recipe,
+        clips=clips,
+        size=clips * BYTES_PER_CLIP,
+        folders=(*WORDS, "_background_noise_"),
+        jobs=[
+            {
+                "speakers": batch,
+                "takes": recipe["takes"],
+                "seed": seed,
+                "short_share": SHORT_SHARE,
+                "background": number == 0,
+            }
+            for number, batch in enumerate(batches)
+        ],
+        write_texts=lambda building, espeak: _write_texts(building, recipe, clips, espeak),
+        whole="340 MB",
+        real="COURSE_SPEECH_COMMANDS to mini (182 MB), v0.01 (1.5 GB), v0.02 (2.4 GB), or to a "
+        "folder in that layout",
+        smallest="COURSE_SPEECH_COMMANDS=mini (182 MB)",
+    )
+    return _find_or_build(folder, f"speech_commands-v{VERSION}", plan, processes)
+
+
+def common_voice(
+    language: str = "fr",
+    folder: Path | None = None,
+    *,
+    speakers: int = 160,
+    sentences: int = 8,
+    seed: int = 0,
+    processes: int | None = None,
+) -> Path:
+    """Find the embedded Common Voice, or build it; returns the folder that holds the language's.
+
+    As a release has it, ``<folder>/fr/`` holds ``clips/``, ``train.tsv``, ``dev.tsv``,
+    ``test.tsv``, ``validated.tsv`` and ``clip_durations.tsv``. No two splits share a speaker or
+    a sentence. The build takes less than a minute on two cores and 25 MB of disk; it is atomic.
+
+    Parameters
+    ----------
+    language : str
+        ``"fr"`` or ``"en"``.
+    folder : Path, optional
+        Where the corpus lies; default ``embedded/common_voice_fr-v1`` in the data folder, or in
+        the user's own where that one has none and cannot be written.
+    speakers : int
+        At least 10. Of each ten, eight are for training, one for validation, one for testing;
+        low, high and children's voices alike.
+    sentences : int
+        How many each speaker reads; nobody else reads the same.
+    seed : int
+        Another seed gives other speakers and other sentences.
+    processes : int, optional
+        How many processes speak at a time; default one a core. It does not change the bytes.
+
+    Raises
+    ------
+    CorpusError
+        espeak-ng cannot be loaded or crashed, the disk is full, or the folder holds something
+        else. The message says what to do.
+    ValueError
+        There is no grammar of that language, or it has too few sentences.
+    """
+    from course_utils.corpora import reading
+    from course_utils.corpora.sentences import GRAMMARS
+
+    if language not in GRAMMARS:
+        raise ValueError(
+            f"language is {language!r}; the embedded corpus speaks {' and '.join(GRAMMARS)}."
+        )
+    if speakers < 10:
+        raise ValueError(f"speakers is {speakers}; a split by speaker needs at least 10.")
+    if sentences < 1:
+        raise ValueError(f"sentences is {sentences}; everybody reads at least 1.")
+    recipe = {
+        "version": COMMON_VOICE_VERSION,
+        "language": language,
+        "seed": seed,
+        "speakers": speakers,
+        "sentences": sentences,
+    }
+    clips = speakers * sentences
+    plan = _Plan(
+        recipe=recipe,
+        clips=clips,
+        size=clips * BYTES_PER_SENTENCE,
+        folders=(f"{language}/clips",),
+        jobs=[{"speakers": batch, "recipe": recipe} for batch in _batches(speakers)],
+        write_texts=lambda building, espeak: reading.write_tables(building, recipe, espeak),
+        whole="25 MB",
+        real="COURSE_COMMON_VOICE to mini_librispeech (459 MB, English), to mdc:DATASET_ID, or "
+        "to a folder of a release",
+        smallest="COURSE_COMMON_VOICE=mini_librispeech (459 MB, English)",
+    )
+    return _find_or_build(
+        folder, f"common_voice_{language}-v{COMMON_VOICE_VERSION}", plan, processes
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be built, and what a user is told about it."""
+
+    recipe: dict  # what corpus.json must say, so that the corpus is this one
+    clips: int
+    size: int  # bytes
+    folders: tuple[str, ...]
+    jobs: list[dict]  # what each process is told; the folder is added
+    write_texts: Callable[[Path, str], None]  # (folder, version of espeak)
+    whole: str
+    real: str  # where real speech comes from
+    smallest: str  # ... and with the least effort
+
+
+def _batches(speakers: int) -> list[list[int]]:
+    indices = list(range(speakers))
+    return [indices[i : i + SPEAKERS_PER_BATCH] for i in indices[::SPEAKERS_PER_BATCH]]
+
+
+def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int | None) -> Path:
+    from filelock import FileLock
+
+    if folder is None:
+        folder = settings.data_folder() / "embedded" / name
+        if not folder.is_dir():
+            folder = settings.writable_data_folder() / "embedded" / name
+    if processes is not None and processes < 1:
+        raise ValueError(f"processes is {processes}; it takes at least 1 to speak.")
     try:
-        if _is_complete(folder, recipe):
+        if _is_complete(folder, plan.recipe):
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.parent / f".{folder.name}.lock")
         with lock:
-            if not _is_complete(folder, recipe):  # another notebook may have built it meanwhile
-                _build(folder, recipe, processes or _cores())
+            if not _is_complete(folder, plan.recipe):  # another notebook may have built it
+                _build(folder, plan, processes or _cores())
     except OSError as error:
-        raise _disk_error(error, folder) from error
+        raise _disk_error(error, folder, plan) from error
     return folder
 
 
@@ -157,29 +284,27 @@ def _is_complete(folder: Path, recipe: dict) -> bool:
     return True
 
 
-def _build(folder: Path, recipe: dict, processes: int) -> None:
+def _build(folder: Path, plan: _Plan, processes: int) -> None:
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    clips = recipe["speakers"] * sum(recipe["takes"].values())
-    needed = clips * BYTES_PER_CLIP
     free = shutil.disk_usage(folder.parent).free
-    if free < needed:
+    if free < plan.size:
         raise CorpusError(
-            f"The embedded corpus needs {needed / 1e6:.0f} MB in {folder.parent}, "
+            f"The embedded corpus needs {plan.size / 1e6:.0f} MB in {folder.parent}, "
             f"and {free / 1e6:.0f} MB are free. Free some space, or set COURSE_DATA to a folder "
             "on another disk."
         )
     print(
-        f"Building the embedded corpus once: {clips:,} clips of synthetic speech, "
-        f"{needed / 1e6:.0f} MB, in less than a minute on two cores.",
+        f"Building the embedded corpus once: {plan.clips:,} clips of synthetic speech, "
+        f"{plan.size / 1e6:.0f} MB, in less than a minute on two cores.",
         flush=True,
     )
     building = folder.parent / f".{folder.name}.building-{os.getpid()}"
     try:
-        for word in (*recipe["takes"], "_background_noise_"):
-            (building / word).mkdir(parents=True)
-        espeak = _speak(building, recipe, clips, processes)
-        _write_texts(building, recipe, clips, espeak)
+        for name in plan.folders:
+            (building / name).mkdir(parents=True)
+        espeak = _speak(building, plan, processes)
+        plan.write_texts(building, espeak)
         if folder.exists():
             folder.rmdir()  # an empty folder may stand there; a full one was refused before
         building.replace(folder)
@@ -187,44 +312,30 @@ def _build(folder: Path, recipe: dict, processes: int) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _speak(folder: Path, recipe: dict, clips: int, processes: int) -> str:
+def _speak(folder: Path, plan: _Plan, processes: int) -> str:
     """Run one process a batch of speakers, `processes` at a time; returns espeak's version."""
     from tqdm.auto import tqdm
 
-    indices = range(recipe["speakers"])
-    batches = [indices[i : i + SPEAKERS_PER_BATCH] for i in indices[::SPEAKERS_PER_BATCH]]
-    waiting = [
-        json.dumps(
-            {
-                "folder": str(folder),
-                "speakers": list(batch),
-                "takes": recipe["takes"],
-                "seed": recipe["seed"],
-                "short_share": SHORT_SHARE,
-                "background": number == 0,
-            }
-        )
-        for number, batch in enumerate(batches)
-    ]
+    waiting = [json.dumps({"folder": str(folder), **job}) for job in plan.jobs]
     running: dict[int, subprocess.Popen] = {}
     done: dict[int, int] = {}
     finished: set[int] = set()
     messages: queue.Queue = queue.Queue()
     version = ""
-    bar = tqdm(total=clips, unit=" clips", desc="speaking", leave=False)
+    bar = tqdm(total=plan.clips, unit=" clips", desc="speaking", leave=False)
     try:
         while waiting or running:
             while waiting and len(running) < processes:
-                number = len(batches) - len(waiting)
+                number = len(plan.jobs) - len(waiting)
                 running[number] = _start(number, waiting.pop(0), messages)
             number, message = messages.get()
             if message is None:  # this process closed its output: it has ended
                 code = running.pop(number).wait()
                 if number not in finished:
-                    raise _crash(code)
+                    raise _crash(code, plan)
                 continue
             if "error" in message:
-                raise _worker_error(message, folder)
+                raise _worker_error(message, folder, plan)
             version = message.get("version", version)
             done[number] = message.get("done", 0)
             if message.get("finished"):
@@ -293,24 +404,23 @@ def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
         (folder / name).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def _worker_error(message: dict, folder: Path) -> CorpusError:
+def _worker_error(message: dict, folder: Path, plan: _Plan) -> CorpusError:
     if message["error"] == "espeak":
         return CorpusError(
             "The embedded corpus needs espeak-ng, which does not load on this computer "
-            f"({message['text']}). Use real speech instead: set COURSE_SPEECH_COMMANDS to mini "
-            "(182 MB), v0.01 (1.5 GB), v0.02 (2.4 GB), or to a folder in that layout."
+            f"({message['text']}). Use real speech instead: set {plan.real}."
         )
     if message["error"] == "os":
-        return _disk_error(OSError(message["errno"], message["text"]), folder)
-    return _crash(message["text"])
+        return _disk_error(OSError(message["errno"], message["text"]), folder, plan)
+    return _crash(message["text"], plan)
 
 
-def _disk_error(error: OSError, folder: Path) -> CorpusError:
+def _disk_error(error: OSError, folder: Path, plan: _Plan) -> CorpusError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CorpusError(
             f"The disk of {folder.parent} is full: the embedded corpus was not built, and what "
-            "was written of it has been removed. Free some space (the whole needs about 340 MB), "
-            "or set COURSE_DATA to a folder on another disk, and run this again."
+            f"was written of it has been removed. Free some space (the whole needs about "
+            f"{plan.whole}), or set COURSE_DATA to a folder on another disk, and run this again."
         )
     return CorpusError(
         f"The embedded corpus cannot be written to {folder.parent} ({error}). "
@@ -318,12 +428,12 @@ def _disk_error(error: OSError, folder: Path) -> CorpusError:
     )
 
 
-def _crash(code: int | str) -> CorpusError:
+def _crash(code: int | str, plan: _Plan) -> CorpusError:
     if isinstance(code, str):
         reason = code
     else:
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
     return CorpusError(
         f"The process that speaks ended early ({reason}); no half corpus was left. Run this "
-        "again. If it happens again, use real speech: set COURSE_SPEECH_COMMANDS=mini (182 MB)."
+        f"again. If it happens again, use real speech: set {plan.smallest}."
     )

@@ -209,6 +209,29 @@ def test_read_samples_has_time_first():
 # --- write ------------------------------------------------------------------------------------
 
 
+def with_tag(content):
+    """An MP3 file behind an ID3 tag of 35 bytes, as FFmpeg writes it."""
+    return b"ID3\x04\x00\x00\x00\x00\x00\x23" + bytes(35) + content
+
+
+def test_an_mp3_file_that_does_not_state_its_length_is_whole():
+    # libsndfile then guesses the length from the size: 205 samples too many.
+    file, samples = io.BytesIO(), sine(rate=32_000, seconds=2)
+    options = {"bitrate_mode": "CONSTANT", "compression_level": 0.9}
+    soundfile.write(file, samples, 32_000, format="MP3", **options)
+    first_frame = 252  # bytes at 56 kbit/s; it holds the header and no sound
+    content = with_tag(file.getvalue()[first_frame:])
+    assert soundfile.SoundFile(io.BytesIO(content)).frames > len(samples)
+    found, rate = audio.read_samples(content)
+    assert rate == 32_000
+    assert 0 <= len(found) - len(samples) < 2 * 1152  # the padding of whole frames
+
+
+def test_an_mp3_file_behind_a_tag_is_called_cut_off():
+    assert audio.read_samples(with_tag(encoded("MP3")))[0].shape == (RATE, 1)
+    assert "is cut off: its header promises" in reason(with_tag(encoded("MP3")[:-300]))
+
+
 @pytest.mark.parametrize("suffix, error", [(".wav", 2**-15), (".flac", 2**-15), (".mp3", 0.1)])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_what_is_written_is_read_again(tmp_path, suffix, error, channels):

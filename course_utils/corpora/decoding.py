@@ -1,0 +1,296 @@
+"""Clips of any length, decoded once into one memory-mapped file.
+
+`select` chooses clips by duration without decoding them, and `decode` writes what is chosen as
+16-bit samples at 16 kHz, one clip behind the other. Both use every core, and both keep their
+results in the cache (`course_utils.corpora.cache`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from course_utils import audio
+from course_utils.corpora import CorpusError, cache
+from course_utils.corpora.release import SPLITS, Release, Row
+
+SAMPLE_RATE = 16_000  # Hz
+CHUNK = 256  # clips decoded at a time
+FORMAT = 1  # raise it when what lies in the cache changes
+
+
+@dataclass
+class Selection:
+    """The clips to be decoded."""
+
+    rows: list[Row]
+    seconds: list[float]  # of each row; NaN where nobody knows
+    notes: list[str]
+
+
+def select(
+    release: Release,
+    min_seconds: float | None = None,
+    max_seconds: float | None = None,
+    max_clips: int | None = None,
+) -> Selection:
+    """Choose clips by duration and number; the choice is kept as JSON under the tables' hash.
+
+    Durations come from the release's table, or else from the headers of the clips. A clip whose
+    header cannot be read is kept: decoding will say what is wrong with it.
+
+    Parameters
+    ----------
+    min_seconds, max_seconds : float, optional
+        Shortest and longest clip, both included.
+    max_clips : int, optional
+        At most so many of each split: those whose names' hashes are smallest, so that the same
+        ones are chosen each time.
+
+    Raises
+    ------
+    CorpusError
+        No clip is left.
+    """
+    if min_seconds is None and max_seconds is None:
+        kept = _fewest(release.rows, range(len(release.rows)), max_clips)
+        seconds = [release.seconds.get(release.rows[i].path, math.nan) for i in kept]
+        return Selection([release.rows[i] for i in kept], seconds, _limit_note(release, kept))
+    low, high = float(min_seconds or 0), math.inf if max_seconds is None else float(max_seconds)
+    if not 0 <= low <= high:
+        raise ValueError(f"min_seconds is {min_seconds}, max_seconds {max_seconds}.")
+    wanted = hashlib.sha256(repr((FORMAT, low, high, max_clips)).encode()).hexdigest()[:8]
+    path = cache.entry(f"common_voice_index_{wanted}", release.folder, release.hash[:16])
+    index = _read_index(path, release)
+    if index is None:
+        shutil.rmtree(path, ignore_errors=True)
+        index = _make_index(release, low, high, max_clips)
+        with cache.building(path) as building:
+            if building:
+                (building / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    kept = index["kept"]
+    if not kept:
+        raise CorpusError(
+            f"None of the {len(release.rows):,} clips lasts {low:g} to {high:g} s. "
+            "Choose other limits."
+        )
+    notes = [
+        f"{count:,} clips are {what} and not used"
+        for what, count in (
+            (f"shorter than {low:g} s", index["short"]),
+            (f"longer than {high:g} s", index["long"]),
+        )
+        if count
+    ]
+    seconds = [math.nan if value is None else value for value in index["seconds"]]
+    notes += _limit_note(release, kept, index["short"] + index["long"])
+    return Selection([release.rows[i] for i in kept], seconds, notes)
+
+
+def _read_index(path: Path, release: Release) -> dict | None:
+    try:
+        index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+        if max(index["kept"], default=0) < len(release.rows):
+            return index
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _make_index(release: Release, low: float, high: float, max_clips: int | None) -> dict:
+    rows = release.rows
+    seconds = [release.seconds.get(row.path) for row in rows]
+    unknown = [i for i, value in enumerate(seconds) if value is None]
+    for i, value in zip(unknown, _headers(release.folder, [rows[i] for i in unknown]), strict=True):
+        seconds[i] = value
+    fits = [i for i, value in enumerate(seconds) if value is None or low <= value <= high]
+    kept = _fewest(rows, fits, max_clips)
+    return {
+        "tables": release.hash,
+        "min_seconds": low,
+        "max_seconds": high if math.isfinite(high) else None,
+        "kept": kept,
+        "seconds": [seconds[i] for i in kept],
+        "short": sum(value is not None and value < low for value in seconds),
+        "long": sum(value is not None and value > high for value in seconds),
+    }
+
+
+def _fewest(rows: list[Row], positions, max_clips: int | None) -> list[int]:
+    """At most `max_clips` positions of each split, in order."""
+    if max_clips is None:
+        return list(positions)
+    by_split: dict[str, list[int]] = {}
+    for i in positions:
+        by_split.setdefault(rows[i].split, []).append(i)
+    kept = []
+    for split in SPLITS:
+        found = by_split.get(split, [])
+        kept += sorted(found, key=lambda i: hashlib.sha1(rows[i].path.encode()).digest())[
+            :max_clips
+        ]
+    return sorted(kept)
+
+
+def _limit_note(release: Release, kept: list[int], others: int = 0) -> list[str]:
+    unused = len(release.rows) - len(kept) - others
+    return [f"{unused:,} clips more are there and not used"] if unused else []
+
+
+def _headers(folder: Path, rows: list[Row]) -> list[float | None]:
+    """Seconds of each clip as its header says, None where it cannot be read."""
+    import soundfile
+    from tqdm.auto import tqdm
+
+    def seconds(row: Row) -> float | None:
+        try:
+            info = soundfile.info(folder / row.path)
+        except (soundfile.LibsndfileError, OSError):
+            return None
+        return info.frames / info.samplerate
+
+    if not rows:
+        return []
+    bar = tqdm(total=len(rows), unit=" clips", desc="reading lengths", leave=False)
+    with ThreadPoolExecutor() as pool, bar:
+        found = []
+        for value in pool.map(seconds, rows):
+            found.append(value)
+            bar.update()
+    return found
+
+
+def fingerprint(release: Release, selection: Selection) -> str:
+    """Sixteen characters that change with the tables, the choice, or a clip's size or time."""
+    digest = hashlib.sha256(repr((FORMAT, release.hash)).encode())
+    for row in selection.rows:
+        try:
+            status = (release.folder / row.path).stat()
+            state = (status.st_size, status.st_mtime_ns)
+        except OSError:  # missing: reported when it is read
+            state = None
+        digest.update(repr((row, state)).encode())
+    return digest.hexdigest()[:16]
+
+
+def decode(release: Release, selection: Selection, target: Path, name: str) -> None:
+    """Decode the chosen clips once into `target`: waveforms.int16 and index.json.
+
+    Raises
+    ------
+    CorpusError
+        Not one clip can be decoded, or the disk is too small.
+    """
+    from tqdm.auto import tqdm
+
+    rows, folder = selection.rows, release.folder
+    cache.require_space(target, _bytes_needed(folder, selection), name)
+    found: list[_Sound] = []
+    bar = tqdm(total=len(rows), unit=" clips", desc=f"decoding {name}", leave=False)
+    # Plain writes, not a memory map: a full disk is then an error and not a killed process.
+    with (target / "waveforms.int16").open("wb") as file, ThreadPoolExecutor() as pool, bar:
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            stated = selection.seconds[start : start + CHUNK]
+            paths = [folder / row.path for row in chunk]
+            for sound in pool.map(_decode_clip, paths, stated):
+                if sound.samples is not None:
+                    file.write(sound.samples.tobytes())
+                    sound.samples = None
+                found.append(sound)
+                bar.update()
+    problems = [
+        (row.path, sound.problem) for row, sound in zip(rows, found, strict=True) if sound.problem
+    ]
+    if len(problems) == len(rows):
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in problems[:3])
+        raise CorpusError(
+            f"Not one of the {len(rows):,} clips of {name} can be read. The first: {reasons}"
+        )
+    good = [
+        (row, sound, stated)
+        for row, sound, stated in zip(rows, found, selection.seconds, strict=True)
+        if not sound.problem
+    ]
+    index = {
+        "paths": [row.path for row, _, _ in good],
+        "speakers": [row.speaker for row, _, _ in good],
+        "transcripts": [row.transcript for row, _, _ in good],
+        "splits": [row.split for row, _, _ in good],
+        "ages": [row.age for row, _, _ in good],
+        "genders": [row.gender for row, _, _ in good],
+        "accents": [row.accents for row, _, _ in good],
+        "lengths": [sound.length for _, sound, _ in good],
+        # Where nobody stated a duration, the decoded clip has told it by now.
+        "durations": [
+            sound.length / SAMPLE_RATE if math.isnan(stated) else stated
+            for _, sound, stated in good
+        ],
+        "problems": problems,
+        "notes": _notes([sound for _, sound, _ in good]),
+    }
+    (target / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+@dataclass
+class _Sound:
+    samples: np.ndarray | None = None  # int16 (time,)
+    length: int = 0
+    rate: int = SAMPLE_RATE
+    channels: int = 1
+    silent: bool = False
+    problem: str = ""
+
+
+def _decode_clip(path: Path, stated: float) -> _Sound:
+    try:
+        sound, rate = audio.read_samples(path)
+    except audio.AudioError as error:
+        return _Sound(problem=str(error))
+    seconds = len(sound) / rate
+    # An MP3 file without a header of its own does not know that it was cut off; the table does.
+    if seconds < 0.9 * stated - 0.2:
+        return _Sound(
+            problem=f"{path} is cut off: {seconds:.1f} s of {stated:.1f} s are there. "
+            "Copy or download it again."
+        )
+    samples, channels = sound.mean(axis=1), sound.shape[1]
+    if rate != SAMPLE_RATE:
+        import soxr
+
+        samples = soxr.resample(samples, rate, SAMPLE_RATE)
+    if not len(samples):
+        return _Sound(problem=f"{path} holds less than one sample at {SAMPLE_RATE} Hz.")
+    samples = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+    return _Sound(samples, len(samples), rate, channels, silent=not samples.any())
+
+
+def _bytes_needed(folder: Path, selection: Selection) -> int:
+    """An estimate: two bytes a sample, or six times an MP3 file whose length nobody knows."""
+    needed = 0.0
+    for row, seconds in zip(selection.rows, selection.seconds, strict=True):
+        if math.isnan(seconds):
+            path = folder / row.path
+            needed += 6 * path.stat().st_size if path.is_file() else 0
+        else:
+            needed += 2 * SAMPLE_RATE * seconds
+    return math.ceil(needed)
+
+
+def _notes(sounds: list[_Sound]) -> list[str]:
+    notes = []
+    for text, count in {
+        "with several channels, averaged to one": sum(s.channels > 1 for s in sounds),
+        f"resampled to {SAMPLE_RATE} Hz": sum(s.rate != SAMPLE_RATE for s in sounds),
+        "silent for their whole length": sum(s.silent for s in sounds),
+    }.items():
+        if count:
+            notes.append(f"{text}: {count:,} clips")
+    return notes

@@ -1,0 +1,164 @@
+"""Who reads which sentence in the embedded Common Voice, and the tables that say so.
+
+The layout is that of a release of Common Voice: a folder a language, in it ``clips/`` and tables
+of tab-separated values. `course_utils.corpora.embedded` builds it, and
+`course_utils.corpora.synthesis` speaks it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils.corpora import sentences
+
+#: The columns of the tables, as in the releases of 2024 and later.
+COLUMNS = tuple(
+    "client_id path sentence_id sentence sentence_domain up_votes down_votes age gender accents "
+    "variant locale segment".split()
+)
+#: What contributors of Common Voice call the accents that espeak-ng has.
+ACCENTS = {
+    "en": "England English",
+    "en-us": "United States English",
+    "en-gb-x-rp": "England English",
+    "en-gb-scotland": "Scottish English",
+    "en-gb-x-gbclan": "England English",
+    "en-029": "West Indies and Bermuda",
+    "en-us-nyc": "United States English",
+    "fr": "Français de France",
+    "fr-be": "Français de Belgique",
+    "fr-ch": "Français de Suisse",
+}
+
+README = """\
+# Synthetic speech in the layout of Common Voice
+
+Nobody said these sentences. They were made on this computer by the program espeak-ng {espeak}
+(https://github.com/espeak-ng/espeak-ng, GPL-3.0-or-later; the licence covers the program, not
+the sound that it makes), called by course_utils.corpora.embedded, version {version}, seed {seed}.
+
+- Language: {language}. {clips} clips, 32 kHz MP3, each another sentence of a small grammar.
+- {speakers} synthetic speakers, described in speakers.json: accent, pitch, formants, breath, rate,
+  and a room, a microphone and a noise floor for each. They have no age and no gender.
+- Split by speaker and by sentence, 80/10/10: train.tsv, dev.tsv, test.tsv. validated.tsv holds
+  all of them, clip_durations.tsv their lengths in milliseconds.
+
+Use it to learn and to test programs. A score on it says little about human speech.
+"""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sentence, and who reads it."""
+
+    number: int
+    path: str  # in the folder clips/
+    sentence: str
+    speaker: int
+    split: str  # "train", "dev" or "test"
+
+
+def clips(recipe: dict) -> list[Clip]:
+    """All clips of a recipe: its sentences, dealt to its speakers in turn.
+
+    Every sentence is read once, and every speaker is in one split: so no two splits share a
+    speaker or a sentence.
+    """
+    count = recipe["speakers"] * recipe["sentences"]
+    split = _splits(recipe)
+    texts = sentences.write(count, recipe["language"], recipe["seed"])
+    return [
+        Clip(
+            number=number,
+            path=f"common_voice_{recipe['language']}_{90_000_001 + number}.mp3",
+            sentence=text,
+            speaker=number % recipe["speakers"],
+            split=split[number % recipe["speakers"]],
+        )
+        for number, text in enumerate(texts)
+    ]
+
+
+def _splits(recipe: dict) -> list[str]:
+    """The split of each speaker: of ten speakers of one kind of voice, 8, 1 and 1.
+
+    Children's voices are few and hard: dealt by lot, the splits would not be equally hard.
+    """
+    from course_utils.corpora.synthesis import make_speaker
+
+    voices = [make_speaker(index, recipe["seed"]).voice for index in range(recipe["speakers"])]
+    split = {}
+    for place, index in enumerate(sorted(range(len(voices)), key=lambda i: (voices[i], i))):
+        split[index] = {4: "dev", 9: "test"}.get(place % 10, "train")
+    return [split[index] for index in range(len(voices))]
+
+
+def write_tables(folder: Path, recipe: dict, espeak: str) -> None:
+    """Write the tables and descriptions beside the clips; ``corpus.json`` is the last."""
+    import soundfile
+
+    from course_utils.corpora.synthesis import make_reader, speaker_record
+
+    language, seed = recipe["language"], recipe["seed"]
+    people = [make_reader(index, seed, language) for index in range(recipe["speakers"])]
+    ids = [_hash(f"common voice {language} {seed} {index}", 512) for index in range(len(people))]
+    rows: dict[str, list[tuple]] = {"train": [], "dev": [], "test": [], "validated": []}
+    durations = []
+    found = clips(recipe)
+    for clip in sorted(found, key=lambda clip: (ids[clip.speaker], clip.path)):
+        row = dict.fromkeys(COLUMNS, "") | {
+            "client_id": ids[clip.speaker],
+            "path": clip.path,
+            "sentence_id": _hash(clip.sentence, 256),
+            "sentence": clip.sentence,
+            "up_votes": 2,
+            "down_votes": 0,
+            "accents": ACCENTS[people[clip.speaker].accent],
+            "locale": language,
+        }
+        rows[clip.split].append(tuple(row.values()))
+        rows["validated"].append(tuple(row.values()))
+    for clip in found:
+        info = soundfile.info(folder / language / "clips" / clip.path)
+        durations.append((clip.path, round(1000 * info.frames / info.samplerate)))
+    texts = {f"{language}/{name}.tsv": _table(COLUMNS, lines) for name, lines in rows.items()}
+    texts[f"{language}/clip_durations.tsv"] = _table(("clip", "duration[ms]"), durations)
+    records = [
+        {"client_id": client, **speaker_record(person)}
+        for client, person in zip(ids, people, strict=True)
+    ]
+    texts["speakers.json"] = json.dumps(records, indent=1) + "\n"
+    about = {**recipe, "espeak": espeak, "clips": f"{len(found):,}"}
+    texts["README.md"] = README.format(**about)
+    texts["corpus.json"] = (
+        json.dumps(
+            {
+                "name": "embedded",
+                "synthetic": True,
+                "espeak": espeak,
+                "clips": len(found),
+                "recipe": recipe,
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _hash(text: str, bits: int) -> str:
+    return hashlib.new(f"sha{bits}", text.encode()).hexdigest()
