@@ -110,13 +110,13 @@ class _ClipExplorer(_Explorer):
 class FeatureExplorer(_ClipExplorer):
     """What `feature_explorer` shows: `page` as HTML, and `words` that say what is seen."""
 
-    def __init__(self, clips, labels, sample_rate: int):
+    def __init__(self, clips, labels, sample_rate: int, window=25, hop=10, mels=64, mfccs=13):
         super().__init__(clips, labels, sample_rate)
         integer = ipywidgets.IntSlider
-        self.window = _slider(integer, "Window (ms)", 25, 5, 100, 1)
-        self.hop = _slider(integer, "Hop (ms)", 10, 2, 50, 1)
-        self.mels = _slider(integer, "Mel bands", 64, 8, 128, 1)
-        self.mfccs = _slider(integer, "MFCCs", 13, 4, 40, 1)
+        self.window = _slider(integer, "Window (ms)", window, 5, 100, 1)
+        self.hop = _slider(integer, "Hop (ms)", hop, 2, 50, 1)
+        self.mels = _slider(integer, "Mel bands", mels, 8, 128, 1)
+        self.mfccs = _slider(integer, "MFCCs", mfccs, 4, 40, 1)
         from course_utils import interactive
 
         self._figure = interactive._figure(3.1)
@@ -199,7 +199,14 @@ def _features(clip, rate: int, window: int, hop: int, mels: int, mfccs: int):
 
 
 def feature_explorer(
-    clips: Sequence[torch.Tensor], labels: Sequence[str], sample_rate: int = 16000
+    clips: Sequence[torch.Tensor],
+    labels: Sequence[str],
+    sample_rate: int = 16000,
+    *,
+    window: int = 25,
+    hop: int = 10,
+    mels: int = 64,
+    mfccs: int = 13,
 ) -> FeatureExplorer:
     """Let the reader choose window, hop and numbers of features, and see log-mel and MFCCs.
 
@@ -213,13 +220,17 @@ def feature_explorer(
         The word of each clip.
     sample_rate : int
         In Hz.
+    window, hop : int
+        Where these sliders stand at first, in ms.
+    mels, mfccs : int
+        How many of each at first.
 
     Raises
     ------
     ValueError
         If there are no clips, or not as many labels.
     """
-    return FeatureExplorer(clips, labels, sample_rate)
+    return FeatureExplorer(clips, labels, sample_rate, window, hop, mels, mfccs)
 
 
 # --- augmentation -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import html
 import json
 import math
 import os
+import re
 from datetime import datetime
 from numbers import Integral, Real
 from pathlib import Path
@@ -294,12 +295,27 @@ def _on_one_corpus(references: list[dict]) -> list[dict]:
     shown = []
     for stage in sorted({one["stage"] for one in references}):
         rows = [one for one in references if one["stage"] == stage]
-        for corpus in (Path(settings.speech_commands_source()).name, "embedded"):
-            if any(one["tested_on"] == corpus for one in rows):
-                rows = [one for one in rows if one["tested_on"] == corpus]
+        for corpus in (_in_use(stage), "embedded"):
+            # Common Voice's names end in a language: "embedded fr", "cv-corpus/fr".
+            fitting = [one for one in rows if re.split("[ /]", one["tested_on"])[0] == corpus]
+            if fitting:
+                rows = fitting
                 break
         shown += rows
     return shown
+
+
+def _in_use(stage: int) -> str:
+    """The first word of the name of the corpus that a stage uses."""
+    if stage < 4:
+        return Path(settings.speech_commands_source()).name
+    folder = Path(settings.common_voice_source())
+    # A release's folder, or that of one of its languages, which is named like "fr" or "zh-CN".
+    return (
+        folder.parent.name
+        if re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,4})?", folder.name)
+        else folder.name
+    )
 
 
 def table(stage: int | None = None, path=None, split: str = "test") -> Table:

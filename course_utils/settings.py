@@ -6,6 +6,7 @@ variable                   meaning                                              
 ``COURSE_DATA``            folder of the corpora                                      ``data/``
 ``COURSE_SPEECH_COMMANDS`` ``embedded``, ``mini``, ``v0.01``, ``v0.02`` or a folder   ``embedded``
 ``COURSE_COMMON_VOICE``    ``embedded``, ``mini_librispeech``, ``mdc:ID``, a folder   ``embedded``
+``COURSE_LANGUAGE``        which language of Common Voice, such as ``fr`` or ``en``      ``fr``
 ``COURSE_DEVICE``          ``cpu``, ``cuda``, ``cuda:1``, ``mps``                     the best found
 ``COURSE_THREADS``         threads of torch on the CPU                                1
 ``COURSE_SEED``            seed of every random generator                             0
@@ -87,6 +88,11 @@ def speech_commands_source() -> str:
 def common_voice_source() -> str:
     """Which Common Voice to use: ``COURSE_COMMON_VOICE``, else ``"embedded"``."""
     return os.environ.get("COURSE_COMMON_VOICE", "").strip() or "embedded"
+
+
+def language() -> str:
+    """Which language of Common Voice to use: ``COURSE_LANGUAGE``, else ``"fr"``."""
+    return os.environ.get("COURSE_LANGUAGE", "").strip() or "fr"
 
 
 def device_name() -> str | None:

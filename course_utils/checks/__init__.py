@@ -16,6 +16,7 @@ from course_utils.checks.augment import (
     pad,
     shift,
 )
+from course_utils.checks.batches import collate_sequences, spec_augment, statistics
 from course_utils.checks.convolution import (
     batch_norm,
     convolve,
@@ -38,7 +39,16 @@ from course_utils.checks.core import (
     same_dtype,
     same_shape,
 )
+from course_utils.checks.ctc import (
+    beam_search,
+    brute_force,
+    collapse,
+    ctc_loss,
+    feasible,
+    greedy,
+)
 from course_utils.checks.data import collate, fit_to_length, split_by_speaker, vocabulary
+from course_utils.checks.encoder import deep_speech, output_frames, speech_ctc
 from course_utils.checks.features import (
     dct_matrix,
     decibels,
@@ -52,7 +62,8 @@ from course_utils.checks.recurrent import (
     speech_lstm,
     transfer,
 )
-from course_utils.checks.stuck import load_reference, references, restore_stub
+from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+from course_utils.checks.text import char_map, edit_distance, ngram
 from course_utils.checks.training import (
     evaluate,
     log_softmax_and_nll,

@@ -10,8 +10,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from course_utils.checks.core import call, fail, generator, passed, same_dtype, same_shape
-from course_utils.checks.features import compare, own_random, recognised, unchanged
+from course_utils.checks.core import (
+    call,
+    compare,
+    fail,
+    generator,
+    own_random,
+    passed,
+    recognised,
+    same_dtype,
+    same_shape,
+    unchanged,
+)
 
 _KEPT = "(batch, 1, time) as before"
 

@@ -19,6 +19,7 @@ from course_utils.checks.core import (
     fail,
     generator,
     passed,
+    recognised,
     same_dtype,
     same_shape,
 )
@@ -159,7 +160,7 @@ def convolve(answer: Callable) -> None:
             "sum over all input channels": conv1d(x[None, :1], weight[:, :1], bias, stride)[0],
         }
         cause = "bias[o] + the sum of weight[o] * window, over all input channels and taps"
-        close(got, expected, _recognised(got, known, cause))
+        close(got, expected, recognised(got, known, cause, 1e-6))
     passed("equal to the hand-worked example, and to torch with 1 to 4 channels and strides 1 to 3")
 
 
@@ -329,7 +330,7 @@ def waveform_cnn(model_class: Callable) -> None:
                 cause = "in each block convolution without padding, batch norm, ReLU, max pooling"
             else:  # of one second one step is left: its mean, maximum and last step are the same
                 cause = "one second is right, two are not: take the mean over the time that is left"
-            cause = _recognised(got, known, cause, 1e-4)
+            cause = recognised(got, known, cause, 1e-4)
             close(got, oracle(waveforms), cause, 1e-4, "a logit")
     passed("25,290 parameters for 10 words, and the blocks compute what they should")
 
@@ -365,7 +366,7 @@ def batch_norm(answer: Callable) -> None:
             cause = "gamma * (x - mean) / sqrt(var + 1e-5) + beta, with the running averages"
             if training:
                 cause = "mean and variance of this batch, for each channel: dim=(0, 2); then scale"
-            close(y, expected, _recognised(y, known, cause, 1e-9), 1e-9, "an output")
+            close(y, expected, recognised(y, known, cause, 1e-9), 1e-9, "an output")
             if not (torch.equal(before[0], mean) and torch.equal(before[1], var)):
                 fail("the running averages unchanged", "changed", "make new tensors, not in place")
             if training:
@@ -380,9 +381,9 @@ def batch_norm(answer: Callable) -> None:
             else:
                 cause = "evaluation does not change the running averages"
                 known_mean = known_var = {}
-            cause_mean = _recognised(got_mean, known_mean, cause)
+            cause_mean = recognised(got_mean, known_mean, cause, 1e-6)
             close(got_mean, layer.running_mean, cause_mean, 1e-9, "a running mean")
-            cause_var = _recognised(got_var, known_var, cause)
+            cause_var = recognised(got_var, known_var, cause, 1e-6)
             close(got_var, layer.running_var, cause_var, 1e-9, "a running variance")
         mean, var = layer.running_mean.clone(), layer.running_var.clone()
     passed(f"equal to torch in both modes, over {len(shapes)} batches")
@@ -513,7 +514,7 @@ def run_epoch(answer: Callable) -> None:
         "scheduler.step() comes after optimiser.step()": descend([rate / 2 for rate in rates]),
     }
     cause = "zero_grad, backward, step for each batch; the mean of cross entropy"
-    cause = _recognised(model.linear.weight, known, cause, 1e-4)
+    cause = recognised(model.linear.weight, known, cause, 1e-4)
     close(model.linear.weight, descend(rates), cause, 1e-4, "a weight after three steps")
     passed("evaluation in order and untouched, training shuffled, augmented and scheduled")
 
@@ -554,7 +555,7 @@ def _mean_over_clips(result: Any, linear: Any, x: Any, y: Any, order: list[list[
     }
     cause = "F.cross_entropy of the logits as they come, averaged over all clips"
     expected = sum(loss(row, labels[row]) for row in flat) / len(flat)
-    close(result[0], expected, _recognised(result[0], known, cause), 1e-5, "a loss")
+    close(result[0], expected, recognised(result[0], known, cause, 1e-6), 1e-5, "a loss")
     right = sum(rows[row].index(max(rows[row])) == labels[row] for row in flat)
     cause = "right answers (argmax over dim=1) of all batches / len(labels), from 0 to 1"
     close(result[1], right / len(flat), cause, 1e-6, "an accuracy")
@@ -716,17 +717,3 @@ def _second(waveform: Any, rate: int) -> Any:
     mono = torch.nn.functional.pad(mono, (0, max(0, 8000 - len(mono))))
     windows = mono.unfold(0, 8000, 80)
     return windows[windows.square().sum(dim=1).argmax()][None]
-
-
-def _recognised(got: Any, known: dict[str, Any], otherwise: str, tolerance: float = 1e-6) -> str:
-    """The cause that leads to just what was got, if there is one, else `otherwise`."""
-    import torch
-
-    if not isinstance(got, torch.Tensor | float):
-        return otherwise
-    got = torch.as_tensor(got).detach().double()
-    for cause, value in known.items():
-        value = torch.as_tensor(value).detach().double()
-        if value.shape == got.shape and torch.allclose(got, value, tolerance, tolerance):
-            return cause
-    return otherwise

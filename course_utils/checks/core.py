@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -63,10 +65,24 @@ def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
             # torch knows this kind of error, too, and means something else
             raise NotFilledIn(str(error)) from None
         what = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+        cause = "the line of your code that the traceback above points at"
+        for words, hint in _ERRORS.items():
+            if re.search(words, str(error)):
+                cause += f" ({hint})"
+                break
         raise CheckFailed(
-            f"expected {_name(function)} to return, got {what}; "
-            "likely cause: the line of your code that the traceback above points at"
+            f"expected {_name(function)} to return, got {what}; likely cause: {cause}"
         ) from error
+
+
+#: What torch's errors mean most of the time.
+_ERRORS = {
+    "out of bounds|out of range": "an index past the end: .clamp(max=time - 1), or one too many",
+    "shapes cannot be multiplied": "compare the two shapes: a .T is missing, or axes are swapped",
+    "must match the size of tensor b": "(batch,) meets (batch, 1, time): .view(-1, 1, 1) first",
+    "expected scalar type|same dtype": "two dtypes meet: .float() or .long() one of them",
+    "input.size\\(-1\\) must be equal": "the last axis must be the features: transpose(1, 2)",
+}
 
 
 def call(function: Callable, *arguments: Any, **named: Any) -> Any:
@@ -122,12 +138,95 @@ def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, what: st
     if bool((error <= tolerance * max(1.0, largest)).all()):  # a NaN is not <= anything: it fails
         return
     worst = int(torch.where(error.isnan(), math.inf, error).argmax())
-    place = "" if expected_values.ndim == 0 else f" at position {worst} of the flattened result"
+    place = ""
+    if expected_values.ndim:
+        index = torch.unravel_index(torch.tensor(worst), expected_values.shape)
+        place = f" at [{', '.join(str(int(number)) for number in index)}]"
     fail(
         f"{what + ' of ' if what else ''}{float(expected_values.flatten()[worst]):.6g}{place}",
         f"{float(got_values.flatten()[worst]):.6g}",
         cause,
     )
+
+
+def own_random(check: Callable) -> Callable:
+    """Run a check from the same random state each time, and leave torch's state as it was."""
+
+    @functools.wraps(check)
+    def run(*answers: Any) -> None:
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            check(*answers)
+
+    return run
+
+
+def shape_of(got: Any, expected: tuple[int, ...], known: dict[tuple, str], otherwise: str) -> None:
+    """Fail unless the shape is right; `known` names the causes of other shapes."""
+    same_shape(got, expected, known.get(tuple(getattr(got, "shape", ())), otherwise))
+
+
+def compare(
+    got: Any,
+    expected: Any,
+    mistakes: Callable[[], dict[str, Any]],
+    otherwise: str,
+    tolerance: float = 1e-5,
+    what: str = "",
+) -> None:
+    """Fail unless `got` is `expected`, with the cause of the mistake that leads to just this.
+
+    `mistakes` returns causes, each with the result to which it leads.
+    """
+    try:
+        close(got, expected, otherwise, tolerance, what)
+    except CheckFailed:
+        cause = recognised(got, mistakes(), otherwise, tolerance)
+        close(got, expected, cause, tolerance, what)
+
+
+def recognised(got: Any, known: dict[str, Any], otherwise: str, tolerance: float = 1e-5) -> str:
+    """The first cause that leads to just what was got, or else `otherwise`.
+
+    The tolerance is relative to the largest number, as that of ``close`` is.
+    """
+    import torch
+
+    try:
+        got = torch.as_tensor(got, dtype=torch.float64).detach()
+    except (TypeError, ValueError, RuntimeError):
+        return otherwise
+    for cause, value in known.items():
+        value = torch.as_tensor(value, dtype=torch.float64).detach()
+        if value.shape != got.shape:
+            continue
+        largest = max(1.0, float(value.abs().nan_to_num(0, posinf=0).max()))
+        near = (got - value).abs() <= tolerance * largest
+        if bool((near | (got == value)).all()):  # infinity less infinity is not a number
+            return cause
+    return otherwise
+
+
+def equal(got: Any, expected: Any, known: dict[str, Any], otherwise: str, of: str = "") -> None:
+    """Fail unless two texts, numbers or lists are equal, with the first cause that leads to `got`.
+
+    `known` holds causes, each with the result to which it leads; `of` says what was asked.
+    """
+    if got != expected:
+        cause = next((cause for cause, value in known.items() if value == got), otherwise)
+        fail(f"{expected!r}{of and f' of {of}'}", textwrap.shorten(repr(got), 200), cause)
+
+
+def unchanged(before: Any, after: Any, what: str) -> None:
+    """Fail if an answer has written into what it was given."""
+    import torch
+
+    if not torch.equal(before, after):
+        fail(
+            f"{what} as they were", "changed ones", "make new tensors, do not change them in place"
+        )
 
 
 def generator(seed: int) -> torch.Generator:

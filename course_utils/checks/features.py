@@ -5,94 +5,23 @@ Notebook: 03_mfcc_lstm_augmentation.ipynb
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from course_utils.checks.core import (
-    CheckFailed,
     call,
     close,
+    compare,
     fail,
     generator,
     passed,
     same_dtype,
     same_shape,
+    shape_of,
+    unchanged,
 )
-
-# ---------------------------------------------------------------- what these checks share
-
-
-def own_random(check: Callable) -> Callable:
-    """Run a check from the same random state each time, and leave torch's state as it was."""
-
-    @functools.wraps(check)
-    def run(*answers: Any) -> None:
-        import torch
-
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            check(*answers)
-
-    return run
-
-
-def shape_of(got: Any, expected: tuple[int, ...], known: dict[tuple, str], otherwise: str) -> None:
-    """Fail unless the shape is right; `known` names the causes of other shapes."""
-    same_shape(got, expected, known.get(tuple(getattr(got, "shape", ())), otherwise))
-
-
-def compare(
-    got: Any,
-    expected: Any,
-    mistakes: Callable[[], dict[str, Any]],
-    otherwise: str,
-    tolerance: float = 1e-5,
-    what: str = "",
-) -> None:
-    """Fail unless `got` is `expected`, with the cause of the mistake that leads to just this.
-
-    `mistakes` returns causes, each with the result to which it leads.
-    """
-    try:
-        close(got, expected, otherwise, tolerance, what)
-    except CheckFailed:
-        cause = recognised(got, mistakes(), otherwise, tolerance)
-        close(got, expected, cause, tolerance, what)
-
-
-def recognised(got: Any, known: dict[str, Any], otherwise: str, tolerance: float = 1e-5) -> str:
-    """The first cause that leads to just what was got, or else `otherwise`.
-
-    The tolerance is relative to the largest number, as that of ``close`` is.
-    """
-    import torch
-
-    try:
-        got = torch.as_tensor(got).detach().double()
-    except (TypeError, ValueError, RuntimeError):
-        return otherwise
-    for cause, value in known.items():
-        value = torch.as_tensor(value).detach().double()
-        if value.shape != got.shape:
-            continue
-        largest = max(1.0, float(value.abs().nan_to_num(0, posinf=0).max()))
-        if bool(((got - value).abs() <= tolerance * largest).all()):
-            return cause
-    return otherwise
-
-
-def unchanged(before: Any, after: Any, what: str) -> None:
-    """Fail if an answer has written into what it was given."""
-    import torch
-
-    if not torch.equal(before, after):
-        fail(
-            f"{what} as they were", "changed ones", "make new tensors, do not change them in place"
-        )
-
 
 # ---------------------------------------------------------------- frames and spectra
 
@@ -151,7 +80,7 @@ def _frame_mistakes(rows: Any, window: int, hop: int) -> dict[str, Any]:
 
     hann = torch.hann_window(window)
     known = {
-        "a periodic window: torch.hann_window(window), which is no symmetric one": cut(
+        "a periodic window: torch.hann_window(window), not a symmetric one": cut(
             torch.hann_window(window, periodic=False)
         ),
         "the Hann window is missing": cut(torch.ones(window)),
@@ -352,6 +281,7 @@ def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Any]:
         "outside of its triangle a weight is 0, not negative": _weights(hz, points, unclamped),
         "the last bin lies at half of the sample rate, not at the rate": _weights(wide, points),
         "the points end at half of the sample rate": _weights(hz, _points(bands, rate)),
+        "bins and points end at half of the sample rate": _weights(wide, _points(bands, rate)),
         "bins - 1 steps lead from the first bin to the last": _weights(short, points),
         "the points start at 0 Hz, the first triangle at the first point": _weights(
             hz, [*_points(bands + 1, top)[1:]]

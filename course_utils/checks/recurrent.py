@@ -18,13 +18,16 @@ from course_utils.checks.core import (
     attempt,
     call,
     close,
+    compare,
     fail,
     generator,
+    own_random,
     passed,
     same_dtype,
     same_shape,
+    shape_of,
+    unchanged,
 )
-from course_utils.checks.features import compare, own_random, shape_of, unchanged
 
 # ---------------------------------------------------------------- one step
 
@@ -540,7 +543,10 @@ def _freezes(answer: Callable, prefix: str) -> None:
         if parameter.requires_grad and name not in wanted:
             cause = "parameter.requires_grad_(False) for every other name of named_parameters()"
             if all(p.requires_grad == n.startswith("body.") for n, p in model.named_parameters()):
-                cause = "state_dict() holds tensors that never learn: go through named_parameters()"
+                cause = (
+                    "nothing was changed: parameter.requires_grad_(...) of named_parameters(); "
+                    "on tensors of state_dict() it has no effect"
+                )
             if prefix in name:
                 cause = "the name starts with the prefix: name.startswith(prefix)"
             fail(f"{name} frozen, all but {prefix!r}", "it still learns", cause)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
+from pathlib import Path
 
 from course_utils import settings
 
@@ -38,6 +41,54 @@ def load_reference(exercise: str) -> None:
     print(f"The reference of exercise {exercise} is loaded; the results table will say so.")
 
 
+def load_before(exercise: str) -> None:
+    """Run what the cells before an exercise define and this kernel lacks, to start in the middle.
+
+    Worked cells with the tag ``needs-for-checks`` or ``needs-later`` run as they are; an exercise
+    whose functions are missing is replaced by its reference, and the results table says so.
+    """
+    from course_utils.exercises import exercises, read
+
+    shell = _shell()
+    _exercise(exercise)  # says what is wrong with the number
+    notebook = read(_solutions(exercise))
+    by_cell = {item.cell("ex"): item for item in exercises(notebook)}
+    stop = f"task-{exercise.replace('.', '-')}"
+    loaded, worked = [], 0
+    for cell in itertools.takewhile(lambda cell: cell.id != stop, notebook.cells):
+        tags = set(cell.metadata.get("tags", []))
+        answer = by_cell.get(cell.id)
+        if cell.cell_type != "code" or not (answer or tags & {"needs-for-checks", "needs-later"}):
+            continue
+        if all(name in shell.user_ns for name in _defined(cell.source)):
+            continue
+        shell.run_cell(cell.source, store_history=False).raise_error()
+        if answer:
+            _references.add(answer.id)
+            loaded.append(answer.id)
+        else:
+            worked += 1
+    if loaded:
+        print(f"The references of {', '.join(loaded)} are loaded; the results table will say so.")
+    print(f"{worked} worked cells were run." if worked else "No worked cell was missing.")
+
+
+def _defined(source: str) -> list[str]:
+    """Names that a cell defines at its top level."""
+    names = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [
+                part.id
+                for target in node.targets
+                for part in ast.walk(target)
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            ]
+    return names
+
+
 def restore_stub(exercise: str) -> None:
     """Turn this cell into the empty exercise, to start it again; what was defined is undone.
 
@@ -60,10 +111,8 @@ def _shell():
     return shell
 
 
-def _exercise(exercise: str):
-    """What the notebook of solutions holds of an exercise."""
-    from course_utils.exercises import exercises, read
-
+def _solutions(exercise: str) -> Path:
+    """The notebook of solutions that holds an exercise."""
     if not (isinstance(exercise, str) and re.fullmatch(r"\d+\.\d+", exercise)):
         raise NoSuchExercise(
             f"There is no exercise {exercise!r}: write stage and number, as in '1.3'."
@@ -74,8 +123,16 @@ def _exercise(exercise: str):
         raise FileNotFoundError(
             f"There is no notebook of stage {stage} in labsolutions/. Ask your instructor for it."
         )
-    found = {item.id: item for item in exercises(read(files[0]))}
+    return files[0]
+
+
+def _exercise(exercise: str):
+    """What the notebook of solutions holds of an exercise."""
+    from course_utils.exercises import exercises, read
+
+    found = {item.id: item for item in exercises(read(_solutions(exercise)))}
     if exercise not in found:
+        stage = exercise.split(".")[0]
         raise NoSuchExercise(
             f"There is no exercise {exercise}; stage {stage} has {', '.join(found)}."
         )

@@ -10,6 +10,7 @@ run, and the README's table is made from them.
     python -m course_utils.instructor.measure                      # all stages, seeds 0 to 2
     python -m course_utils.instructor.measure 01 --seeds 0 1 2 3 4
     python -m course_utils.instructor.measure 01 --source v0.02    # or a folder
+    COURSE_LANGUAGE=en python -m course_utils.instructor.measure 04 --seeds 0
     COURSE_SWEEPS=1 python -m course_utils.instructor.measure 02 --seeds 0
     python -m course_utils.instructor.measure --table              # the README's table
 """
@@ -54,8 +55,10 @@ def measure(path: Path, source: str, seed: int) -> tuple[list[dict], float]:
     """
     with tempfile.TemporaryDirectory(prefix="course-measure-") as private:
         variables = release.environment(settings.data_folder(), Path(private))
-        variables |= {"COURSE_SEED": str(seed), "COURSE_SPEECH_COMMANDS": source}
-        for kept in ("COURSE_DEVICE", "COURSE_THREADS", "COURSE_OFFLINE", "COURSE_SWEEPS"):
+        switch = "COMMON_VOICE" if "common_voice" in path.name else "SPEECH_COMMANDS"
+        variables |= {"COURSE_SEED": str(seed), f"COURSE_{switch}": source}
+        for kept in ("DEVICE", "THREADS", "OFFLINE", "SWEEPS", "LANGUAGE"):
+            kept = f"COURSE_{kept}"
             if kept in os.environ:
                 variables[kept] = os.environ[kept]
         start = time.perf_counter()
@@ -111,6 +114,16 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def _name(path: Path, source: str) -> str:
+    """What a run is called in the file; Common Voice's name tells the language, too."""
+    name = Path(source).name
+    if "common_voice" not in path.name:
+        return name
+    return (
+        f"{name} {settings.language()}" if name == source else f"{Path(source).parent.name}/{name}"
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m course_utils.instructor.measure", description="Measure the stages."
@@ -141,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1
             run = {
                 "notebook": path.name,
-                "source": Path(source).name,
+                "source": _name(path, source),
                 "seed": seed,
                 "seconds": round(seconds, 1),
             }

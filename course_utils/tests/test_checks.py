@@ -132,28 +132,28 @@ def test_close_accepts(got, expected):
         (
             torch.tensor([[1.0, 2.0], [3.0, 9.0]]),
             torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
-            "expected 4 at position 3 of the flattened result, got 9",
+            "expected 4 at [1, 1], got 9",
         ),
         (
             torch.tensor([5.0, math.nan]),
             torch.tensor([1.0, 2.0]),
-            "expected 2 at position 1 of the flattened result, got nan",
+            "expected 2 at [1], got nan",
         ),
         (
             torch.tensor([0.0, 7.0]),
             torch.tensor([-math.inf, 1.0]),
-            "expected -inf at position 0 of the flattened result, got 0",
+            "expected -inf at [0], got 0",
         ),
         (
             torch.tensor([-math.inf, 7.0]),  # an infinity elsewhere makes nothing else right
             torch.tensor([-math.inf, 1.0]),
-            "expected 1 at position 1 of the flattened result, got 7",
+            "expected 1 at [1], got 7",
         ),
         (torch.ones(2, 3), torch.ones(3, 2), "expected shape (3, 2), got shape (2, 3)"),
         (torch.ones(1), 1.0, "expected shape (), got shape (1,)"),
         ("one", 1.0, "expected a number or a tensor, got str"),
         (None, 1.0, "expected a number or a tensor, got NoneType"),
-        (torch.ones(2, requires_grad=True), torch.zeros(2), "expected 0 at position 0 of"),
+        (torch.ones(2, requires_grad=True), torch.zeros(2), "expected 0 at [0]"),
     ],
 )
 def test_close_rejects(got, expected, told, recwarn):
@@ -244,7 +244,38 @@ def test_the_stub_comes_back_whatever_the_student_has_saved(shell, tmp_path, mon
         shell.user_ns["double"](5)
 
 
-@pytest.mark.parametrize("ask", [checks.load_reference, checks.restore_stub])
+def test_what_is_missing_before_an_exercise_is_run(shell, capsys):
+    checks.load_before("1.2")
+    assert shell.user_ns["NUMBER"] == 4  # a worked cell that later ones need
+    assert shell.user_ns["double"](5) == 10
+    assert "triple" not in shell.user_ns
+    told = capsys.readouterr().out
+    assert "The references of 1.1 are loaded; the results table will say so." in told
+    assert "1 worked cells were run." in told
+    assert checks.references() == ["1.1"]
+
+
+def test_what_is_there_stays(shell, capsys):
+    shell.run_cell("NUMBER = 5\ndef double(x):\n    return x + x").raise_error()
+    checks.load_before("1.2")
+    assert shell.user_ns["NUMBER"] == 5
+    assert capsys.readouterr().out == "No worked cell was missing.\n"
+    assert checks.references() == []
+
+
+@pytest.mark.parametrize(
+    "source, names",
+    [
+        ("import math\nx, (y, z) = 1, (2, 3)", ["x", "y", "z"]),
+        ("class A:\n    b = 1\n\n\ndef c():\n    d = 2", ["A", "c"]),
+        ("a[0] = b.c = 1", []),
+    ],
+)
+def test_names_that_a_cell_defines(source, names):
+    assert sorted(checks.stuck._defined(source)) == sorted(names)
+
+
+@pytest.mark.parametrize("ask", [checks.load_reference, checks.restore_stub, checks.load_before])
 @pytest.mark.parametrize(
     "exercise, kind, message",
     [

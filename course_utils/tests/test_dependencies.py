@@ -26,6 +26,8 @@ TOOLS = {
     "jupyter": "the program in which students open the notebooks",
     "ipykernel": "the kernel that runs them",
     "nbconvert": "nbgrader's preprocessors, which make student notebooks, are run through it",
+    "tensorboard": "torch.utils.tensorboard writes logs for it",
+    "flashlight-text": "torchaudio's beam search calls it",
 }
 
 
@@ -89,6 +91,8 @@ def test_each_has_a_lower_and_an_upper_bound_and_what_is_installed_lies_between(
     requirement = REQUIREMENTS[name]
     assert sorted(part.operator for part in requirement.specifier) == ["<", ">="]
     assert requirement.url is None
+    if requirement.marker and not requirement.marker.evaluate():
+        return  # not for this Python
     assert metadata.version(name) in requirement.specifier
 
 

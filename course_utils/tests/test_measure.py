@@ -50,6 +50,20 @@ def test_measure_runs_the_notebook_with_seed_and_source(tmp_path):
     assert seconds > 0
 
 
+def test_sentences_have_a_switch_and_a_name_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("COURSE_LANGUAGE", raising=False)
+    source = (
+        "from course_utils import results, settings\n"
+        f"results.record(**{RECORD!r} | {{'trained_on': settings.common_voice_source()}});"
+    )
+    path = notebook(tmp_path, source).rename(tmp_path / "04_common_voice.ipynb")
+    records, _ = measure.measure(path, "mini_librispeech", seed=0)
+    assert [one["trained_on"] for one in records] == ["mini_librispeech"]
+    assert measure._name(path, "embedded") == "embedded fr"
+    assert measure._name(path, "/data/cv-corpus/en") == "cv-corpus/en"
+    assert measure._name(tmp_path / "01_small.ipynb", "/data/sample") == "sample"
+
+
 def test_a_notebook_that_fails_is_an_error_and_no_record(tmp_path):
     with pytest.raises(NotebookError, match="bound was missed"):
         measure.measure(notebook(tmp_path, "assert False, 'the bound was missed'"), "mini", 0)

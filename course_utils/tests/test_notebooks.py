@@ -322,21 +322,23 @@ def sections_are_those_of_the_course(notebook: NotebookNode) -> list[str]:
 def totals_are_sums(notebook: NotebookNode) -> list[str]:
     """The table at the start has the exercises' minutes and points; two hours at most."""
     title = notebook.cells[0].source
-    found = {
-        "points": re.search(r"Points \| (\d+)", title),
-        "minutes": re.search(r"exercises (\d+)", title),
-        "reading": re.search(r"reading (\d+)", title),
-    }
+    points = re.search(r"Points \| (\d+)", title)
+    # A long stage has a row for each of its sittings.
+    sittings = re.findall(r"reading (\d+) · exercises (\d+)", title)
+    found = {"points": points, "minutes": sittings}
     complaints = [f"the title's table has no {name}" for name, match in found.items() if not match]
     if complaints:
         return complaints
-    promised = {name: int(match.group(1)) for name, match in found.items()}
+    promised = {
+        "points": int(points.group(1)),
+        "minutes": sum(int(exercises_) for _, exercises_ in sittings),
+    }
     tasks = exercises(notebook)
     for name in ("points", "minutes"):
         total = sum(getattr(task, name) for task in tasks)
         if promised[name] != total:
             complaints.append(f"the title says {promised[name]} {name}, the exercises {total}")
-    if promised["reading"] + promised["minutes"] > 120:
+    if any(int(reading) + int(minutes) > 120 for reading, minutes in sittings):
         complaints.append("a sitting is at most two hours")
     return complaints
 

@@ -296,3 +296,27 @@ def test_references_are_those_of_the_corpus_in_use(tmp_path, monkeypatch):
         assert [row["Tested on"].split(" ")[0] for row in rows] == [shown]
     monkeypatch.setattr(results, "reference_records", lambda: both[1:])
     assert len(results.table(path=tmp_path / "results.json").rows) == 1  # better than none
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("embedded", "embedded fr"),
+        ("mini_librispeech", "embedded fr"),
+        ("/data/cv-corpus", "cv-corpus/fr"),
+        ("/data/cv-corpus/fr", "cv-corpus/fr"),
+        ("/data/other", "embedded fr"),
+    ],
+)
+def test_references_of_sentences_are_those_of_the_corpus_in_use(
+    tmp_path, monkeypatch, source, shown
+):
+    def reference(corpus):
+        names = {"trained_on": corpus, "tested_on": corpus}
+        return GOOD | names | {"stage": 4, "measured_on": "2026-01-31"}
+
+    both = [reference("embedded fr"), reference("cv-corpus/fr")]
+    monkeypatch.setattr(results, "reference_records", lambda: both)
+    monkeypatch.setenv("COURSE_COMMON_VOICE", source)
+    rows = results.table(path=tmp_path / "results.json").rows
+    assert [row["Tested on"].split(" test")[0] for row in rows] == [shown]

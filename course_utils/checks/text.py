@@ -1,0 +1,613 @@
+"""Checks of text: normalising, characters and indices, error rates, n-grams.
+
+Notebook: 04_common_voice_ctc.ipynb
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from course_utils.checks.core import CheckFailed, attempt, call, close, equal, fail, passed
+
+# ---------------------------------------------------------------- characters
+
+_TABLE = {
+    "œ": "oe",
+    "ç": "c",
+    "é": "e",
+    "è": "e",
+    "’": "'",
+    "-": " ",
+    "—": "",
+    "!": "",
+    ".": "",
+    "…": "...",
+}
+
+#: Worked by hand: text, table, result.
+_NORMALISED = [
+    ("Ça va — BIEN !", _TABLE, "ca va bien"),
+    ("  Arc-en-ciel\t\nici - ", _TABLE, "arc en ciel ici"),
+    ("Sœur, ŒUVRE, l’Été", _TABLE, "soeur, oeuvre, l'ete"),
+    ("E\u0301le\u0300ve, C\u0327a", _TABLE, "eleve, ca"),  # two code points for one letter
+    ("ñ Straße 7% m²", _TABLE, "ñ straße 7% m²"),
+    ("n\u0303a", {}, "ña"),
+    ("Oh… non.", _TABLE, "oh... non"),
+    ("abba", {"a": "b", "b": "a"}, "baab"),
+    ("! — .", _TABLE, ""),
+    ("", _TABLE, ""),
+]
+
+
+def char_map(normalise: Callable, mapping: Callable) -> None:
+    """``normalise(text, table) -> str`` and ``CharMap(symbols)``: ``len``, encode, decode."""
+    for text, table, expected in _NORMALISED:
+        given = dict(table)
+        got = call(normalise, text, given)
+        if given != table:
+            fail("the table as it was", "a changed one", "only read the table: table.get(...)")
+        if not isinstance(got, str):
+            fail("a text", type(got).__name__, 'put the characters together: "".join(...)')
+        cause = "NFC, lower case, each character by the table, then single spaces: in this order"
+        equal(got, expected, _normal_mistakes(text, table), cause, repr(text))
+    _encodes(mapping)
+    passed("accents of both kinds, spaces and unknown letters; encode and decode undo each other")
+
+
+def _one_by_one(text: str, table: dict[str, str]) -> str:
+    for old, new in table.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _normal_mistakes(text: str, table: dict[str, str]) -> dict[str, str]:
+    """Causes, and the texts to which they lead."""
+
+    def each(text: str) -> str:
+        return "".join(table.get(character, character) for character in text)
+
+    def spaces(text: str) -> str:
+        return " ".join(text.split())
+
+    def form(name: str) -> Callable[[str], str]:
+        return functools.partial(unicodedata.normalize, name)
+
+    def run(*steps: Callable[[str], str]) -> str:
+        return functools.reduce(lambda value, step: step(value), steps, text)
+
+    nfc, lower = form("NFC"), str.lower
+    blanks = functools.partial(re.sub, r"\s+", " ")
+    known = set(table) | set(table.values()) | set("abcdefghijklmnopqrstuvwxyz ")
+    return {
+        'unicodedata.normalize("NFC", text) comes first: é can be two characters': run(
+            lower, each, spaces
+        ),
+        'unicodedata.normalize("NFC", text) comes before the table': run(lower, each, nfc, spaces),
+        "NFC, not NFD: put letter and accent together": run(form("NFD"), lower, each, spaces),
+        "NFC, not NFKC: what is not in the table stays": run(form("NFKC"), lower, each, spaces),
+        "NFC, not NFKD": run(form("NFKD"), lower, each, spaces),
+        "lower case is missing": run(nfc, each, spaces),
+        "lower case comes before the table: its keys are small letters": run(
+            nfc, each, lower, spaces
+        ),
+        "text.lower(), not casefold()": run(nfc, str.casefold, each, spaces),
+        "single spaces come last: the table leaves new ones": run(nfc, lower, spaces, each),
+        "strip() comes last: the table leaves new spaces": run(nfc, lower, str.strip, each),
+        "no space at the ends": run(nfc, lower, each, blanks),
+        "strip() after the table, too": run(nfc, lower, str.strip, each, blanks),
+        "several spaces become one": run(nfc, lower, each, str.strip),
+        "tabs and line ends are white space, too: split()": run(
+            nfc, lower, each, lambda text: " ".join(filter(None, text.split(" ")))
+        ),
+        "white space becomes one space, not none": run(
+            nfc, lower, each, lambda text: "".join(text.split())
+        ),
+        "each character once: a replace() changes what the one before has put there": run(
+            nfc, lower, lambda text: _one_by_one(text, table), spaces
+        ),
+        "the table is not used": run(nfc, lower, spaces),
+        "characters that are not in the table stay": run(
+            nfc, lower, lambda text: "".join(table.get(one, "") for one in text), spaces
+        ),
+        "what is no letter of a to z may stay, too: only the table decides": run(
+            nfc, lower, each, lambda text: "".join(one for one in text if one in known), spaces
+        ),
+    }
+
+
+def _encodes(mapping: Callable) -> None:
+    symbols = " zaébœ'"  # in no order that a sorted list or a set would have
+    charmap = call(mapping, symbols)
+    call(mapping, "xyz")  # another one, which must not change the first
+    size = attempt(len, charmap)
+    if size != 8:
+        cause = "__len__ counts the symbols, and the blank"
+        if size == 4:
+            cause = "each map has its own symbols: self.symbols, not an attribute of the class"
+        fail("len 8 for 7 symbols and the blank", size, cause)
+    for text in ("a zébœ'", "bab", ""):
+        got = _encoded(charmap, text)
+        if not isinstance(got, list):
+            fail("a list", type(got).__name__, "encode returns a list of int")
+        if not all(type(token) is int for token in got):
+            kinds = sorted({type(token).__name__ for token in got})
+            fail("a list of int", f"a list of {', '.join(kinds)}", "one index for each character")
+        places = [symbols.index(one) for one in text]
+        known = {
+            "index 0 is the blank: the first symbol has index 1": places,
+            "symbols keep the order in which they are given": [
+                sorted(symbols).index(one) + 1 for one in text
+            ],
+            "indices follow symbols, not the code points": [ord(one) for one in text],
+            "repeated letters stay: nothing is collapsed here": [
+                place + 1
+                for at, place in enumerate(places)
+                if at == 0 or text[at - 1] != symbols[place]
+            ],
+            "the space is a symbol like others": [place + 1 for place in places if place],
+        }
+        expected = [place + 1 for place in places]
+        equal(got, expected, known, "symbols[0] has index 1, and so on", repr(text))
+        tokens = list(got)
+        back = call(charmap.decode, tokens)
+        if tokens != got:
+            fail("tokens as they were", "changed ones", "make a new text: leave the list alone")
+        equal(back, text, {}, 'decode undoes encode: a text, "".join(...)', f"decode({expected})")
+    for text, unknown in (("b€aßþ€ß", "ßþ€"), ("A", "")):
+        _refuses(charmap, text, unknown)
+    for tokens in ([0], [3, 0, 3], [5, 1, 0]):
+        try:
+            got = repr(attempt(charmap.decode, tokens))
+            cause = "0 is the blank, no symbol: raise ValueError('blank in tokens: collapse first')"
+        except CheckFailed as error:
+            if isinstance(error.__cause__, ValueError):
+                continue
+            got = type(error.__cause__).__name__
+            cause = "raise ValueError(...), so that a reader sees what is wrong with the tokens"
+        fail(f"a ValueError of decode({tokens})", got, cause)
+
+
+def _encoded(charmap: Any, text: str) -> Any:
+    return call(charmap.encode, text)
+
+
+def _refuses(charmap: Any, text: str, unknown: str) -> None:
+    """Fail unless unknown characters raise a ValueError that names each of them."""
+    try:
+        got = attempt(charmap.encode, text)
+    except CheckFailed as error:
+        raised = error.__cause__
+        if not isinstance(raised, ValueError):
+            if raised is None:
+                raise
+            cause = "look for unknown characters first, and raise ValueError with all of them"
+            fail(f"a ValueError of encode({text!r})", type(raised).__name__, cause)
+    else:
+        cause = "unknown characters are never dropped: raise ValueError and name them"
+        if isinstance(got, list):
+            cause = {
+                0: "an unknown character is no blank: raise ValueError and name it",
+                -1: "str.find says -1 for what it does not find: raise ValueError and name it",
+                None: "dict.get says None for what it does not find: raise ValueError and name it",
+            }.get(next((one for one in got if one in (0, -1, None)), 1), cause)
+        if got == [4] or text == "A":
+            cause = "encode does not normalise: A is unknown here, and raises ValueError"
+        fail(f"a ValueError of encode({text!r})", repr(got), cause)
+        return
+    message = str(raised)
+    if not unknown:  # letters that the words of a message may have, too
+        return
+    named = [character for character in message if character in unknown]
+    if set(named) != set(unknown):
+        missing = [character for character in unknown if character not in message]
+        cause = "name all of them, not only the first: sorted(set(text) - set(symbols))"
+        fail(f"an error that names {list(unknown)}", f"one without {missing}: {message!r}", cause)
+    if named != sorted(unknown) and not (text in message and named[-len(unknown) :] == [*unknown]):
+        cause = "each unknown character once, sorted: sorted(set(text) - set(symbols))"
+        fail(f"an error that names {list(unknown)}", f"{message!r}", cause)
+
+
+# ---------------------------------------------------------------- errors
+
+
+class _Symbol:
+    """Compares as its name does, and counts how often it is asked."""
+
+    asked = 0
+    most = 0
+
+    def __init__(self, name: int):
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        _Symbol.asked += 1
+        if _Symbol.asked > _Symbol.most:
+            cause = (
+                "a recursion that solves the same part again and again: keep the results in a table"
+            )
+            fail("at most a few comparisons for each pair", f"more than {_Symbol.most:,}", cause)
+        return isinstance(other, _Symbol) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def edit_distance(answer: Callable, rate: Callable) -> None:
+    """``answer(reference, hypothesis) -> (substitutions, insertions, deletions)``, and rates."""
+    chance = random.Random(12)
+    pairs: list[tuple[Sequence, Sequence]] = [
+        ("", ""),
+        ("", "abc"),
+        ("abcd", ""),
+        ("chat", "chats"),
+        ("chats", "chat"),
+        ("chat", "chut"),
+        ("kitten", "sitting"),
+        ("abcdef", "bcdef"),
+        ("abcdef", "bcdefg"),
+        ("ab", "ba"),
+        ("aab", "ab"),
+        ("the cat sat".split(), "the cut sat down".split()),
+        ("eau haut".split(), "haut".split()),
+        ("anna sees otto".split(), []),
+    ]
+    for n, m in ((7, 5), (4, 8), (6, 6), (8, 7), (3, 7), (7, 2)):
+        pairs.append(tuple("".join(chance.choices("abc", k=size)) for size in (n, m)))
+    for reference, hypothesis in pairs:
+        given = list(reference), list(hypothesis)
+        got = call(answer, reference, hypothesis)
+        if (list(reference), list(hypothesis)) != given:
+            fail("sequences as they were", "changed ones", "read them, do not change them")
+        _right_errors(got, reference, hypothesis)
+    # A sentence of some length: as many steps as there are pairs of symbols.
+    reference, hypothesis = (
+        [_Symbol(name) for name in chance.choices(range(5), k=size)] for size in (38, 43)
+    )
+    _Symbol.asked, _Symbol.most = 0, 10 * 38 * 43
+    got = call(answer, reference, hypothesis)
+    names = [[one.name for one in sequence] for sequence in (reference, hypothesis)]
+    total = _distance(*names)
+    if not (isinstance(got, tuple) and sum(got) == total and got[1] - got[2] == 5):
+        fail(f"{total} errors", got, "as before, for 38 symbols against 43")
+    _error_rates(rate)
+    passed(f"the fewest errors of {len(pairs) + 1} pairs, and rates over all characters and words")
+
+
+def _splits(reference: Sequence, hypothesis: Sequence) -> set[tuple[int, int, int]]:
+    """The oracle: every (substitutions, insertions, deletions) with the smallest sum."""
+
+    @functools.cache
+    def splits(i: int, j: int) -> frozenset[tuple[int, int, int]]:
+        if i == 0 or j == 0:
+            return frozenset([(0, j, i)])
+        wrong = reference[i - 1] != hypothesis[j - 1]
+        ways = {(s + wrong, n, d) for s, n, d in splits(i - 1, j - 1)}
+        ways |= {(s, n + 1, d) for s, n, d in splits(i, j - 1)}
+        ways |= {(s, n, d + 1) for s, n, d in splits(i - 1, j)}
+        fewest = min(map(sum, ways))
+        return frozenset(way for way in ways if sum(way) == fewest)
+
+    return set(splits(len(reference), len(hypothesis)))
+
+
+def _distance(
+    reference: Sequence,
+    hypothesis: Sequence,
+    substitution: float = 1,
+    first: tuple[int, int] = (1, 1),
+    swaps: bool = False,
+    insertion: int = 1,
+    deletion: int = 1,
+) -> float:
+    """The fewest errors, and what may be wrong in that."""
+    n, m = len(reference), len(hypothesis)
+    table = [[0.0] * (m + 1) for _ in range(n + 1)]
+    for i in range(n + 1):
+        for j in range(m + 1):
+            if i == 0 or j == 0:
+                table[i][j] = j * first[0] if i == 0 else i * first[1]
+                continue
+            wrong = reference[i - 1] != hypothesis[j - 1]
+            table[i][j] = min(
+                table[i - 1][j - 1] + substitution * wrong,
+                table[i][j - 1] + insertion,
+                table[i - 1][j] + deletion,
+            )
+            if swaps and i > 1 and j > 1:
+                crossed = reference[i - 2 : i] == hypothesis[j - 2 : j][::-1]
+                if crossed:
+                    table[i][j] = min(table[i][j], table[i - 2][j - 2] + 1)
+    return table[n][m]
+
+
+def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
+    """Fail unless `got` are the numbers of a shortest way from reference to hypothesis."""
+    right = _splits(reference, hypothesis)
+    total = sum(min(right))
+    what = f"{reference!r} and {hypothesis!r}"
+    if isinstance(got, int | float):
+        cause = "return three numbers: (substitutions, insertions, deletions)"
+        fail("(substitutions, insertions, deletions)", got, cause)
+    if not isinstance(got, tuple) or len(got) != 3:
+        fail("a tuple of three numbers", repr(got), "(substitutions, insertions, deletions)")
+    if not all(isinstance(number, int) for number in got):
+        kinds = ", ".join(type(number).__name__ for number in got)
+        fail("three ints", kinds, "errors are counted: all three are int")
+    if got in right:
+        return
+    n, m = len(reference), len(hypothesis)
+    substitutions, insertions, deletions = got
+    words = not isinstance(reference, str)
+    place_by_place = sum(a != b for a, b in zip(reference, hypothesis, strict=False))
+    totals = {
+        _distance(reference, hypothesis, substitution=2): (
+            "a substitution is one error, not an insertion and a deletion"
+        ),
+        place_by_place + abs(n - m): (
+            "symbols may move: try all alignments, do not compare place by place"
+        ),
+        _distance(reference, hypothesis, swaps=True): "two swapped symbols are two errors",
+        _distance(reference, hypothesis, first=(0, 1)): (
+            "the first row holds 0, 1, 2, ...: with no reference all is inserted"
+        ),
+        _distance(reference, hypothesis, first=(1, 0)): (
+            "the first column holds 0, 1, 2, ...: with no hypothesis all is deleted"
+        ),
+        _distance(reference, hypothesis, first=(0, 0)): (
+            "first row and first column hold 0, 1, 2, ..."
+        ),
+        abs(len(set(reference)) - len(set(hypothesis))): "the order counts: no sets",
+    }
+    if words:
+        texts = " ".join(reference), " ".join(hypothesis)
+        totals |= {_distance(*texts): "of a list of words, compare the words, not the letters"}
+    cause = totals.get(sum(got), "the smallest of three ways into each cell of the table")
+    if (substitutions, deletions, insertions) in right:
+        cause = (
+            "an insertion is a symbol that only the hypothesis has: insertions and deletions "
+            "are swapped"
+        )
+    elif any(_permuted(got, way) for way in right):
+        cause = "the order is (substitutions, insertions, deletions)"
+    elif sum(got) == total:
+        cause = "as many errors as there should be, but no way has them in these kinds"
+        if insertions - deletions != m - n:
+            cause = "insertions - deletions is what the hypothesis is longer: follow the way back"
+    elif sum(got) > total and cause.startswith("the smallest"):
+        cause = "there is a shorter way: the smallest of the three ways into each cell"
+    named = " or ".join(map(str, sorted(right)[:3]))
+    fail(f"{named} for {what}", got, cause)
+
+
+def _permuted(one: tuple, other: tuple) -> bool:
+    return sorted(one) == sorted(other)
+
+
+def _error_rates(rate: Callable) -> None:
+    references = ["abcd ef", "ab", "la vie est belle", "oui"]
+    hypotheses = ["abcd ef", "xyb", "la vi belle", ""]
+    long = ["un", "a b"], ["un deux trois", "a b c d e"]  # more errors than symbols
+    for given, words in (
+        ((references, hypotheses), False),
+        ((references, hypotheses), True),
+        ((references[:1], references[:1]), False),
+        (long, True),
+        (long, False),
+    ):
+        before = [list(texts) for texts in given]
+        got = call(rate, *given, words=words)
+        if [list(texts) for texts in given] != before:
+            fail("lists as they were", "changed ones", "read them, do not change them")
+        split = str.split if words else str
+        pairs = [(split(r), split(h)) for r, h in zip(*given, strict=True)]
+        errors = [int(_distance(*pair)) for pair in pairs]
+        expected = sum(errors) / sum(len(reference) for reference, _ in pairs)
+        if isinstance(got, bool) or not isinstance(got, int | float):
+            fail("a number", type(got).__name__, "errors / length: a float")
+        letters = [(r.replace(" ", ""), h.replace(" ", "")) for r, h in zip(*given, strict=True)]
+        known = {
+            "all errors / all lengths, not the mean of the rates": sum(
+                wrong / len(pair[0]) for wrong, pair in zip(errors, pairs, strict=True)
+            )
+            / len(pairs),
+            "divide by the length of the references, not of the hypotheses": sum(errors)
+            / max(1, sum(len(hypothesis) for _, hypothesis in pairs)),
+            "divide by the length of the references, not of the longer of both": sum(errors)
+            / sum(max(map(len, pair)) for pair in pairs),
+            "divide by the symbols of all references, not by the sentences": sum(errors)
+            / len(pairs),
+            "this is the number of errors: divide by the length": float(sum(errors)),
+            "an error rate can be above 1: do not cut it": min(1.0, expected),
+            "errors, not what is right": 1 - expected,
+            "a share, not per cent": 100 * expected,
+            "spaces are characters, too": sum(_distance(*pair) for pair in letters)
+            / sum(len(reference) for reference, _ in letters),
+            "words=True compares words: split() both": _rate_of(given, str, str),
+            "words=False compares characters: do not split": _rate_of(given, str.split, str.split),
+            "the length is counted in words where the errors are": _rate_of(given, str.split, str),
+            "errors and length are counted in the same unit": _rate_of(given, str, str.split),
+            "whole sentences are no symbols": sum(r != h for r, h in zip(*given, strict=True))
+            / len(pairs),
+        }
+        cause = "sum of all errors / sum of the lengths of all references"
+        cause = next(
+            (why for why, value in known.items() if math.isclose(value, got, rel_tol=1e-6)), cause
+        )
+        unit = "words" if words else "characters"
+        close(got, expected, cause, 1e-6, f"an error rate in {unit}")
+
+
+def _rate_of(given: tuple, errors_in: Callable, length_in: Callable) -> float:
+    errors = sum(_distance(errors_in(r), errors_in(h)) for r, h in zip(*given, strict=True))
+    return errors / sum(len(length_in(reference)) for reference in given[0])
+
+
+# ---------------------------------------------------------------- a language model
+
+
+def ngram(answer: Callable) -> None:
+    """``answer(order, symbols, weight=1.0)``: ``fit(sentences)``, ``probability(history, s)``."""
+    chance = random.Random(15)
+    sentences = [chance.choices(range(1, 6), [5, 3, 2, 1, 1], k=size) for size in (6, 1, 9, 4, 7)]
+    sentences.insert(2, [])
+    cases = [(3, 7, 1.0), (1, 7, 1.0), (2, 7, 0.5), (4, 6, 3.0)]
+    models = [
+        call(answer, order, symbols, weight) if weight != 1 else call(answer, order, symbols)
+        for order, symbols, weight in cases
+    ]
+    for model in models:  # all of them, before any is asked: each has counts of its own
+        given = [list(sentence) for sentence in sentences]
+        attempt(model.fit, given)
+        if given != sentences:
+            fail("sentences as they were", "changed ones", "[0] * (order - 1) + sentence is new")
+    for model, case in zip(models, cases, strict=True):
+        order, symbols, _ = case
+        histories = [(), (1,), (2, 1), (1, 1, 2), (5, 5, 5, 5), (3, 1, 2, 1, 1, 2)]
+        histories += [tuple(chance.choices(range(1, symbols), k=order)) for _ in range(3)]
+        for history in histories:
+            for symbol in range(1, symbols):
+                _right_probability(model, history, symbol, sentences, case)
+            total = sum(model.probability(history, symbol) for symbol in range(1, symbols))
+            close(total, 1, "all symbols but the blank sum to 1", 1e-9, "a sum")
+    hand = call(answer, 2, 3)
+    attempt(hand.fit, [[1, 2, 1]])
+    # p(1) = (2 + 1/2) / (3 + 1) = 5/8; behind 2 comes 1: (1 + 5/8) / (1 + 1) = 13/16.
+    _right_probability(hand, (2,), 1, [[1, 2, 1]], (2, 3, 1.0), 13 / 16)
+    passed("hand-worked counts, and orders 1 to 4 recounted; every history sums to 1")
+
+
+def _right_probability(
+    model: Any,
+    history: tuple[int, ...],
+    symbol: int,
+    sentences: list[list[int]],
+    case: tuple[int, int, float],
+    by_hand: float | None = None,
+) -> None:
+    got = call(model.probability, history, symbol)
+    if isinstance(got, bool) or not isinstance(got, int | float):
+        fail("a float", type(got).__name__, "probability(history, symbol) is a number")
+    expected = _interpolated(history, symbol, sentences, *case) if by_hand is None else by_hand
+    if abs(got - expected) <= 1e-9:
+        return
+    cause = "(count(h, s) + weight * p of the shorter history) / (count(h) + weight)"
+    mistakes = _ngram_mistakes(history, symbol, sentences, *case)
+    cause = next((why for why, value in mistakes.items() if abs(value - got) <= 1e-9), cause)
+    order, symbols, weight = case
+    what = f"p({symbol} | {history}) = {expected:.6g} with order {order}, {symbols} symbols"
+    fail(f"{what}, weight {weight:g}", f"{got:.6g}", cause)
+
+
+def _interpolated(
+    history: tuple[int, ...],
+    symbol: int,
+    sentences: list[list[int]],
+    order: int,
+    symbols: int,
+    weight: float,
+    *,
+    base: float | None = None,
+    starts: bool = True,
+    padded: bool = True,
+    ends: bool = False,
+    joined: bool = False,
+    backs_off: bool = True,
+    first: bool = False,
+    smoothing: Callable | None = None,
+) -> float:
+    """The oracle: goes through all sentences for every number; and what may be wrong in it."""
+    start = [0] * (order - 1)
+    texts = [(start if starts else []) + sentence for sentence in sentences]
+    if joined:
+        texts = [start + [token for sentence in sentences for token in sentence]]
+    known = (start if padded else []) + list(history)
+    p = 1 / (symbols - 1) if base is None else base
+    for length in range(order):
+        if length > len(known):
+            break
+        last = known[:length] if first else known[len(known) - length :]
+        here = before = 0
+        for text in texts:
+            begin = order - 1 if starts else length
+            for end in range(max(begin, length), len(text) + ends):
+                if text[end - length : end] == last:
+                    before += 1
+                    here += end < len(text) and text[end] == symbol
+        if smoothing is not None:
+            p = smoothing(here, before, p)
+        elif backs_off:
+            p = (here + weight * p) / (before + weight)
+        elif length == order - 1:
+            lowest = 1 / (symbols - 1)
+            p = (here + weight * lowest) / (before + weight)
+    return p
+
+
+def _ngram_mistakes(
+    history: tuple[int, ...],
+    symbol: int,
+    sentences: list[list[int]],
+    order: int,
+    symbols: int,
+    weight: float,
+) -> dict[str, float]:
+    """Causes, and the probabilities to which they lead."""
+
+    def like(
+        order: int = order, symbols: int = symbols, weight: float = weight, **named: Any
+    ) -> float:
+        return _interpolated(history, symbol, sentences, order, symbols, weight, **named)
+
+    def ratio(here: int, before: int, p: float) -> float:
+        return here / before if before else p
+
+    def other_weights(here: int, before: int, p: float) -> float:
+        return (here + weight * p) / (before + weight * (symbols - 1))
+
+    def missing_below(here: int, before: int, p: float) -> float:
+        return (here + weight * p) / max(before, 1)
+
+    def unseen_only(here: int, before: int, p: float) -> float:
+        return here / before if here else p
+
+    def add_one(here: int, before: int, p: float) -> float:
+        return (here + weight) / (before + weight * (symbols - 1))
+
+    def unweighted(here: int, before: int, p: float) -> float:
+        return (here + p) / (before + weight)
+
+    right = like()
+    return {
+        "p_0 is 1 / (symbols - 1): the blank is never written": like(base=1 / symbols),
+        "p_0 is 1 / (symbols - 1), not 1": like(base=1.0),
+        "p_0 is 1 / (symbols - 1), not 0": like(base=0.0),
+        "each order falls back on the order below, not on the uniform one": like(backs_off=False),
+        "order n looks back at n - 1 symbols, not at n": like(order=order + 1),
+        "order n looks back at n - 1 symbols, not at n - 2": like(order=max(1, order - 1)),
+        "the weight is an argument: use it": like(weight=1.0),
+        "fit: put order - 1 zeros in front of each sentence": like(starts=False),
+        "probability: put zeros in front of a short history": like(padded=False),
+        "zeros in front of each sentence, and of a short history": like(starts=False, padded=False),
+        "all sentences count, not only the last": _interpolated(
+            history, symbol, sentences[-1:], order, symbols, weight
+        ),
+        "each sentence starts anew: they do not run on into each other": like(joined=True),
+        "count(h) counts what is followed by a symbol, not the end of a sentence": like(ends=True),
+        "the end of a long history counts, not its start": like(first=True),
+        "count(h, s) / count(h), without the order below": like(smoothing=ratio),
+        "divide by count(h) + weight: weight once, not for each symbol": like(
+            smoothing=other_weights
+        ),
+        "divide by count(h) + weight: it is missing below": like(smoothing=missing_below),
+        "mix with the order below always, not only for what is new": like(smoothing=unseen_only),
+        "weight * p of the order below, not weight alone": like(smoothing=add_one),
+        "weight times p of the order below": like(smoothing=unweighted),
+        "a probability, not its logarithm": math.log(right),
+        "a probability, not minus its logarithm": -math.log(right),
+    }
