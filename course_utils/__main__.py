@@ -32,6 +32,8 @@ def _packages() -> str:
     path = settings.CHECKOUT / "requirements.txt"
     lines = (line.split("#")[0].strip() for line in path.read_text("utf-8").splitlines())
     requirements = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    # Some are not for every Python or system.
+    requirements = [one for one in requirements if not one.marker or one.marker.evaluate()]
     wrong = []
     for requirement in requirements:
         try:
@@ -103,8 +105,10 @@ def _corpora() -> str:
         }.items()
         if folder.is_dir()
     ]
-    wanted = settings.speech_commands_source()
-    return f"corpora found: {', '.join(found) or 'none yet'}; in use: {wanted}"
+    if any((data / "embedded").glob("common_voice*")):
+        found.append("embedded sentences")
+    in_use = {settings.speech_commands_source(), settings.common_voice_source()}
+    return f"corpora found: {', '.join(found) or 'none yet'}; in use: {', '.join(sorted(in_use))}"
 
 
 CHECKS: dict[str, Callable[[], str]] = {
