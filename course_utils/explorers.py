@@ -630,7 +630,7 @@ class BeamExplorer(_Explorer):
             color="#0072B2",
             height=0.4,
         )
-        labels = [f"{share:.0f} %, log {score:.1f}" for (_, score), share in shown]
+        labels = [f"{share:.0f} %, score {score:.1f}" for (_, score), share in shown]
         right.bar_label(bars, labels, padding=3, fontsize=8)
         for row, ((prefix, _), _share) in enumerate(shown):
             right.text(2, row - 0.22, _short(prefix), va="bottom", fontsize=9)

@@ -336,7 +336,8 @@ def learning_curves(history: dict[str, list[float]], axes=None, chance=None):
         top = 1.05 * drawn[np.isfinite(drawn)].max(initial=1e-3)
         ax.set(xlabel="Epoch", xlim=(0.5, epochs + 0.5))
         ax.set_ylim(0, 102 if quantity == "accuracy" else top)
-        ax.set_ylabel(name.capitalize() + (f" ({unit})" if unit else ""))
+        label = quantity.upper() if len(quantity) == 3 else name.capitalize()  # CER, WER: three fit
+        ax.set_ylabel(label + (f" ({unit})" if unit else ""))
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.legend(frameon=False)
         _clean(ax)

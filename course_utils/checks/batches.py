@@ -128,6 +128,9 @@ def _of_statistics(which: int, clips: list) -> dict[str, Any]:
             "divide by the number of frames: this is the sum": mean * count,
             "divide by the frames, not by the clips": mean * count / len(clips),
             "divide by the frames, not by the frames times the bands": mean / len(mean),
+            "zeros behind a clip's end are no frames of it": mean
+            * count
+            / (len(clips) * max(clip.shape[1] for clip in clips)),
             "all clips count, not only the last": means[:, -1:],
             "all clips count, not only the first": means[:, :1],
             "mean first, then std": std,
@@ -187,6 +190,11 @@ def spec_augment(answer: Callable) -> None:
     ):
         _uniform([one for one in seen if one[2] == size], most, size, what)
         _covered(seen, what)
+    for size in (25, 8, 3):
+        widest = max(width for _, width, own in frames_seen if own == size)
+        if widest < min(frames, size // 2):
+            cause = "half of a clip may be masked, and no more: min(width, length // 2)"
+            fail(f"up to {min(frames, size // 2)} frames of a clip of {size}", widest, cause)
     for most in ((0, 0), (4, 0), (0, 10)):
         some = call(answer, features[:40].clone(), lengths[:40].clone(), *most, generator(1))
         same_shape(some, (40, 9, 60), "(batch, band, frame) as before")

@@ -77,7 +77,8 @@ def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
 
 #: What torch's errors mean most of the time.
 _ERRORS = {
-    "out of bounds|out of range": "an index past the end: .clamp(max=time - 1), or one too many",
+    "index .* is out of bounds|out of bounds for dim": "an index past the end: .clamp(max=...)",
+    "list index out of range|tuple index": "an index past the end: what is empty has no last one",
     "shapes cannot be multiplied": "compare the two shapes: a .T is missing, or axes are swapped",
     "must match the size of tensor b": "(batch,) meets (batch, 1, time): .view(-1, 1, 1) first",
     "expected scalar type|same dtype": "two dtypes meet: .float() or .long() one of them",

@@ -482,7 +482,8 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
     """Fail unless a network computes, with its own weights, what it should."""
     import torch
 
-    model = call(model_class, 9, 6, channels=5, hidden=4, **named)
+    symbols = 14  # another number than those of the frames below
+    model = call(model_class, 9, symbols, channels=5, hidden=4, **named)
     random = generator(11)
     with torch.no_grad():
         for name, value in [*model.named_parameters(), *model.named_buffers()]:
@@ -505,7 +506,7 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
         try:
             got = call(model, *given)
         except CheckFailed as error:
-            _about_packing(error, what)
+            _about_packing(error, what, model, layers)
             raise
         unchanged(clips, given[0], "features")
         unchanged(lengths, given[1], "lengths")
@@ -515,14 +516,14 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
         _right_lengths(out, counts, layers)
         out_frames = _counted(frames, layers)
         known = {
-            (len(counts), 6, out_frames): "symbols come last: (batch, frame', symbol)",
-            (out_frames, len(counts), 6): "the batch comes first: batch_first=True",
-            (len(counts), max(out.tolist()), 6): (
+            (len(counts), symbols, out_frames): "symbols come last: (batch, frame', symbol)",
+            (out_frames, len(counts), symbols): "the batch comes first: batch_first=True",
+            (len(counts), max(out.tolist()), symbols): (
                 "all frames of the convolutions: pad_packed_sequence(..., total_length=x.shape[2])"
             ),
-            (len(counts), frames, 6): "the convolutions have strides",
+            (len(counts), frames, symbols): "the convolutions have strides",
         }
-        shape_of(log_probs, (len(counts), out_frames, 6), known, "(batch, frame', symbol)")
+        shape_of(log_probs, (len(counts), out_frames, symbols), known, "(batch, frame', symbol)")
         same_dtype(log_probs, torch.float32, "stay in float32")
         if not log_probs.requires_grad:
             cause = "no torch.no_grad(), .detach() or .data in forward"
@@ -540,10 +541,12 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
                 "zeros behind the valid frames: of the input, and after each convolution; "
                 "then GRU over packed sequences, linear, log_softmax"
             )
+            if not model.rnn.batch_first:
+                cause = "nn.GRU takes (frame, batch, feature) unless it has batch_first=True"
             compare(log_probs, expected, mistakes, cause, 1e-4, f"a log_prob of clips {what}")
 
 
-def _about_packing(error: CheckFailed, what: str) -> None:
+def _about_packing(error: CheckFailed, what: str, model: Any, layers: list) -> None:
     """Fail with the cause of an error that torch raised about lengths, if it is one."""
     raised = str(error.__cause__)
     if "enforce_sorted" in raised or "sorted" in raised:
@@ -554,6 +557,12 @@ def _about_packing(error: CheckFailed, what: str) -> None:
             "the lengths that go on are those behind the convolutions: output_frames(lengths, "
             "layers so far), and pad_packed_sequence(..., total_length=x.shape[2])"
         )
+        from torch import nn
+
+        convolutions = [module for module in model.modules() if isinstance(module, nn.Conv1d)]
+        paddings = [layer.padding for layer in convolutions]
+        if paddings != [(kernel // 2,) for kernel, _ in layers]:
+            cause = "every convolution is padded: padding=kernel // 2"
         fail(f"log_probs of clips {what}", raised.splitlines()[0][:120], cause)
 
 
@@ -718,7 +727,8 @@ def _small_dropout(model_class: Callable) -> None:
 
     x, lengths = torch.randn(3, 9, 21, generator=generator(12)), torch.tensor([21, 15, 9])
     for dropout in (0.0, 0.5):
-        model = call(model_class, 9, 6, channels=8, hidden=8, dropout=dropout)
+        named = {"dropout": dropout} if dropout else {}
+        model = call(model_class, 9, 6, channels=8, hidden=8, **named)
         model.train()
         with torch.no_grad():
             one, other = (call(model, x.clone(), lengths)[0] for _ in range(2))
@@ -726,8 +736,8 @@ def _small_dropout(model_class: Callable) -> None:
             if dropout:
                 cause = "nn.Dropout(dropout) in front of the linear layer: the argument is not used"
                 fail("dropout in training for dropout=0.5", "the same outputs twice", cause)
-            cause = "the share that is dropped is an argument: 0 drops nothing"
-            fail("the same outputs twice for dropout=0", "others", cause)
+            cause = "the share that is dropped is an argument, 0 if nothing is said"
+            fail("the same outputs twice without dropout", "others", cause)
         model.eval()
         with torch.no_grad():
             one, other = (call(model, x.clone(), lengths)[0] for _ in range(2))

@@ -10,6 +10,7 @@ import math
 import random
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -132,7 +133,7 @@ def _encodes(mapping: Callable) -> None:
             cause = "each map has its own symbols: self.symbols, not an attribute of the class"
         fail("len 8 for 7 symbols and the blank", size, cause)
     for text in ("a zébœ'", "bab", ""):
-        got = _encoded(charmap, text)
+        got = call(_method(charmap, "encode"), text)
         if not isinstance(got, list):
             fail("a list", type(got).__name__, "encode returns a list of int")
         if not all(type(token) is int for token in got):
@@ -155,7 +156,7 @@ def _encodes(mapping: Callable) -> None:
         expected = [place + 1 for place in places]
         equal(got, expected, known, "symbols[0] has index 1, and so on", repr(text))
         tokens = list(got)
-        back = call(charmap.decode, tokens)
+        back = call(_method(charmap, "decode"), tokens)
         if tokens != got:
             fail("tokens as they were", "changed ones", "make a new text: leave the list alone")
         equal(back, text, {}, 'decode undoes encode: a text, "".join(...)', f"decode({expected})")
@@ -173,8 +174,13 @@ def _encodes(mapping: Callable) -> None:
         fail(f"a ValueError of decode({tokens})", got, cause)
 
 
-def _encoded(charmap: Any, text: str) -> Any:
-    return call(charmap.encode, text)
+def _method(thing: Any, name: str) -> Callable:
+    """A method of an answer, if it has one of this name."""
+    method = getattr(thing, name, None)
+    if not callable(method):
+        cause = f"def {name}(self, ...) stands inside the class, further in than its head"
+        fail(f"a method {name}", "none", cause)
+    return method
 
 
 def _refuses(charmap: Any, text: str, unknown: str) -> None:
@@ -302,8 +308,6 @@ def _distance(
     substitution: float = 1,
     first: tuple[int, int] = (1, 1),
     swaps: bool = False,
-    insertion: int = 1,
-    deletion: int = 1,
 ) -> float:
     """The fewest errors, and what may be wrong in that."""
     n, m = len(reference), len(hypothesis)
@@ -316,8 +320,8 @@ def _distance(
             wrong = reference[i - 1] != hypothesis[j - 1]
             table[i][j] = min(
                 table[i - 1][j - 1] + substitution * wrong,
-                table[i][j - 1] + insertion,
-                table[i - 1][j] + deletion,
+                table[i][j - 1] + 1,
+                table[i - 1][j] + 1,
             )
             if swaps and i > 1 and j > 1:
                 crossed = reference[i - 2 : i] == hypothesis[j - 2 : j][::-1]
@@ -345,29 +349,33 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
     substitutions, insertions, deletions = got
     words = not isinstance(reference, str)
     place_by_place = sum(a != b for a, b in zip(reference, hypothesis, strict=False))
+    missing, more = (
+        sum((Counter(one) - Counter(other)).values())
+        for one, other in ((reference, hypothesis), (hypothesis, reference))
+    )
+    distance = functools.partial(_distance, reference, hypothesis)
     totals = {
-        _distance(reference, hypothesis, substitution=2): (
-            "a substitution is one error, not an insertion and a deletion"
+        "a substitution is one error, not an insertion and a deletion": distance(substitution=2),
+        "symbols may move: try all alignments, do not compare place by place": (
+            place_by_place + abs(n - m)
         ),
-        place_by_place + abs(n - m): (
-            "symbols may move: try all alignments, do not compare place by place"
+        "two swapped symbols are two errors": distance(swaps=True),
+        "the order counts: sets and counts of symbols do not know it": max(missing, more),
+        "the first row holds 0, 1, 2, ...: with no reference all is inserted": distance(
+            first=(0, 1)
         ),
-        _distance(reference, hypothesis, swaps=True): "two swapped symbols are two errors",
-        _distance(reference, hypothesis, first=(0, 1)): (
-            "the first row holds 0, 1, 2, ...: with no reference all is inserted"
+        "the first column holds 0, 1, 2, ...: with no hypothesis all is deleted": distance(
+            first=(1, 0)
         ),
-        _distance(reference, hypothesis, first=(1, 0)): (
-            "the first column holds 0, 1, 2, ...: with no hypothesis all is deleted"
-        ),
-        _distance(reference, hypothesis, first=(0, 0)): (
-            "first row and first column hold 0, 1, 2, ..."
-        ),
-        abs(len(set(reference)) - len(set(hypothesis))): "the order counts: no sets",
+        "first row and first column hold 0, 1, 2, ...": distance(first=(0, 0)),
     }
     if words:
-        texts = " ".join(reference), " ".join(hypothesis)
-        totals |= {_distance(*texts): "of a list of words, compare the words, not the letters"}
-    cause = totals.get(sum(got), "the smallest of three ways into each cell of the table")
+        cause = "of a list of words, compare the words, not the letters"
+        for space in ("", " "):
+            totals[cause + space] = _distance(space.join(reference), space.join(hypothesis))
+    cause = "the smallest of three ways into each cell of the table"
+    if sum(got) != total:
+        cause = next((why.strip() for why, value in totals.items() if value == sum(got)), cause)
     if (substitutions, deletions, insertions) in right:
         cause = (
             "an insertion is a symbol that only the hypothesis has: insertions and deletions "
@@ -401,7 +409,7 @@ def _error_rates(rate: Callable) -> None:
         (long, False),
     ):
         before = [list(texts) for texts in given]
-        got = call(rate, *given, words=words)
+        got = call(rate, *given, words=True) if words else call(rate, *given)
         if [list(texts) for texts in given] != before:
             fail("lists as they were", "changed ones", "read them, do not change them")
         split = str.split if words else str
@@ -463,7 +471,7 @@ def ngram(answer: Callable) -> None:
     ]
     for model in models:  # all of them, before any is asked: each has counts of its own
         given = [list(sentence) for sentence in sentences]
-        attempt(model.fit, given)
+        attempt(_method(model, "fit"), given)
         if given != sentences:
             fail("sentences as they were", "changed ones", "[0] * (order - 1) + sentence is new")
     for model, case in zip(models, cases, strict=True):
@@ -476,7 +484,7 @@ def ngram(answer: Callable) -> None:
             total = sum(model.probability(history, symbol) for symbol in range(1, symbols))
             close(total, 1, "all symbols but the blank sum to 1", 1e-9, "a sum")
     hand = call(answer, 2, 3)
-    attempt(hand.fit, [[1, 2, 1]])
+    attempt(_method(hand, "fit"), [[1, 2, 1]])
     # p(1) = (2 + 1/2) / (3 + 1) = 5/8; behind 2 comes 1: (1 + 5/8) / (1 + 1) = 13/16.
     _right_probability(hand, (2,), 1, [[1, 2, 1]], (2, 3, 1.0), 13 / 16)
     passed("hand-worked counts, and orders 1 to 4 recounted; every history sums to 1")
@@ -490,7 +498,7 @@ def _right_probability(
     case: tuple[int, int, float],
     by_hand: float | None = None,
 ) -> None:
-    got = call(model.probability, history, symbol)
+    got = call(_method(model, "probability"), history, symbol)
     if isinstance(got, bool) or not isinstance(got, int | float):
         fail("a float", type(got).__name__, "probability(history, symbol) is a number")
     expected = _interpolated(history, symbol, sentences, *case) if by_hand is None else by_hand

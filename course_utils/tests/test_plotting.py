@@ -203,7 +203,7 @@ def test_learning_curves_on_given_axes_and_with_error_rates():
     _, axes = plt.subplots(2)
     history = {"train_loss": [3.0, np.nan], "validation_cer": [1.2, 0.4]}
     assert plotting.learning_curves(history, axes=axes)[1] is axes[1]
-    assert axes[1].get_ylabel() == "Character error rate (%)" and axes[1].get_ylim()[1] > 120
+    assert axes[1].get_ylabel() == "CER (%)" and axes[1].get_ylim()[1] > 120
     assert "best in epoch 2" in plotting.describe_curves(history)
     with pytest.raises(ValueError, match="train_loss"):
         plotting.learning_curves({"seconds": [1.0]})
