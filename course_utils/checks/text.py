@@ -141,11 +141,11 @@ def _encodes(mapping: Callable) -> None:
             fail("a list of int", f"a list of {', '.join(kinds)}", "one index for each character")
         places = [symbols.index(one) for one in text]
         known = {
-            "index 0 is the blank: the first symbol has index 1": places,
+            "token 0 is the blank: symbols[0] is token 1": places,
             "symbols keep the order in which they are given": [
                 sorted(symbols).index(one) + 1 for one in text
             ],
-            "indices follow symbols, not the code points": [ord(one) for one in text],
+            "tokens follow symbols, not the code points": [ord(one) for one in text],
             "repeated letters stay: nothing is collapsed here": [
                 place + 1
                 for at, place in enumerate(places)
@@ -154,7 +154,7 @@ def _encodes(mapping: Callable) -> None:
             "the space is a symbol like others": [place + 1 for place in places if place],
         }
         expected = [place + 1 for place in places]
-        equal(got, expected, known, "symbols[0] has index 1, and so on", repr(text))
+        equal(got, expected, known, "symbols[0] is token 1, and so on", repr(text))
         tokens = list(got)
         back = call(_method(charmap, "decode"), tokens)
         if tokens != got:

@@ -219,6 +219,18 @@ WRONG_ANSWERS["4.1"] = [
         .replace("self.symbols = symbols", "type(self).symbols = symbols")
         .replace("self.index =", "type(self).index ="),
     ),
+    (
+        "takes keys out of the table",
+        normalising("""
+            text = unicodedata.normalize("NFC", text).lower()
+            for old in list(table):
+                table[old] = table[old].strip()
+            return " ".join("".join(table.get(c, c) for c in text).split())"""),
+    ),
+    (
+        "names all but the last unknown letter",
+        NORMALISE + CHARMAP.replace("{unknown}", "{unknown[:-1]}"),
+    ),
 ]
 
 RIGHT_ANSWERS["4.1"] = [
@@ -564,6 +576,8 @@ WRONG_ANSWERS["4.3"] = [
     ),
     ("transposed", SPEC.replace("return masked", "return masked.transpose(1, 2)")),
     ("bands only", SPEC[: SPEC.index("        width = min")] + "    return masked\n"),
+    ("float64", SPEC.replace("return masked", "return masked.double()")),
+    ("shortens the lengths", SPEC.replace("lengths.tolist()", "lengths.sub_(1).tolist()")),
 ]
 RIGHT_ANSWERS["4.3"] = [
     (
@@ -766,6 +780,20 @@ WRONG_ANSWERS["4.4"] = [
     (
         "memory that nobody has set",
         COLLATE.replace("features = torch.zeros(", "features = 7 + torch.zeros("),
+    ),
+    ("features in float64", COLLATE.replace("int(lengths.max()))", "int(lengths.max())).double()")),
+    (
+        "adds zeros to the tokens",
+        COLLATE.replace(
+            "        targets[row, : len(tokens)]",
+            "        tokens += [0] * (targets.shape[1] - len(tokens))\n        targets[row]",
+        ),
+    ),
+    (
+        "takes the mean off in place",
+        COLLATE.replace(
+            "        features[row", "        clip -= clip.mean()\n        features[row"
+        ),
     ),
 ]
 
@@ -985,6 +1013,15 @@ WRONG_ANSWERS["4.6"] = [
         return -float(loss)"""),
     ),
     ("a list is no tuple", BRUTE.replace("== target", "== tuple(target)")),
+    (
+        "exp in place",
+        forcing("""
+            probs, total = log_probs.exp_().tolist(), 0.0
+            for path in itertools.product(range(len(probs[0])), repeat=len(probs)):
+                if collapse(list(path)) == target:
+                    total += math.prod(row[s] for row, s in zip(probs, path))
+            return math.log(total) if total else -math.inf"""),
+    ),
 ]
 
 RIGHT_ANSWERS["4.6"] = [
@@ -1238,6 +1275,12 @@ WRONG_ANSWERS["4.7"] = [
             "F.pad(reached, (1, 0), value=never)[:-1]", "F.pad(reached, (0, 1), value=never)[1:]"
         ),
     ),
+    ("always float64", LOSS.replace("log_probs[:, states]", "log_probs.double()[:, states]")),
+    (
+        "cuts what is small in place",
+        LOSS.replace("log_probs[:, states]", ("log_probs.clamp_(min=-3)[:, states]")),
+    ),
+    ("too large by a constant", LOSS.replace("return -total", "return math.log(2) - total")),
 ]
 
 RIGHT_ANSWERS["4.7"] = [
@@ -1386,6 +1429,27 @@ WRONG_ANSWERS["4.8"] = [
         ),
     ),
     ("frames that are left", NEEDED + FEASIBLE.replace("lengths >= torch", "lengths - torch")),
+    (
+        "takes letters out of the target",
+        needing("""
+            frames, before = 0, None
+            while target:
+                letter = target.pop()
+                frames += 1 + (letter == before)
+                before = letter
+            return frames"""),
+    ),
+    (
+        "adds to the target lengths",
+        NEEDED
+        + function(
+            "feasible(lengths, targets, target_lengths)",
+            """
+            inside = torch.arange(1, targets.shape[1]) < target_lengths[:, None]
+            target_lengths += ((targets[:, 1:] == targets[:, :-1]) & inside).sum(dim=1)
+            return lengths >= target_lengths""",
+        ),
+    ),
 ]
 
 RIGHT_ANSWERS["4.8"] = [
@@ -1485,6 +1549,12 @@ WRONG_ANSWERS["4.9"] = [
         return frames"""),
     ),
     ("the numbers of the large model", lengths_of("return (frames + 3) // 4")),
+    (
+        "float lengths",
+        each_layer(STEP).replace(
+            "return frames", ("return frames.float() if hasattr(frames, 'float') else frames")
+        ),
+    ),
 ]
 
 RIGHT_ANSWERS["4.9"] = [
@@ -2274,6 +2344,14 @@ WRONG_ANSWERS["4.13"] = [
         "without the blank",
         GREEDY.replace("log_probs.argmax(dim=2)", "(1 + log_probs[..., 1:].argmax(dim=2))"),
     ),
+    (
+        "writes blanks into the padding",
+        decoding("""
+            for clip, length in zip(log_probs, lengths):
+                clip[length:] = -9.0
+                clip[length:, 0] = 0.0
+            return [collapse(path) for path in log_probs.argmax(dim=2).tolist()]"""),
+    ),
 ]
 
 RIGHT_ANSWERS["4.13"] = [
@@ -2512,6 +2590,17 @@ WRONG_ANSWERS["4.14"] = [
     (
         "the last symbol is missing",
         BEAM.replace("range(1, len(frame))", "range(1, len(frame) - 1)"),
+    ),
+    (
+        "no text for no frames",
+        BEAM.replace(
+            "    never = -math.inf\n",
+            "    if len(log_probs) == 0:\n        return []\n    never = -math.inf\n",
+        ),
+    ),
+    (
+        "changes the numbers of the first symbol",
+        BEAM.replace("log_probs.tolist()", "log_probs.clamp_(max=-1e-3).exp_().log().tolist()"),
     ),
 ]
 
