@@ -62,7 +62,7 @@ def measure(path: Path, source: str, seed: int) -> tuple[list[dict], float]:
             if kept in os.environ:
                 variables[kept] = os.environ[kept]
         start = time.perf_counter()
-        release.run(exercises.read(path), path.parent, variables)
+        release.run(exercises.read(path), path.parent, variables, timeout=3 * 3600)
         seconds = time.perf_counter() - start
         return results.load(variables["COURSE_RESULTS"]), seconds
 

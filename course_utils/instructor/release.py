@@ -239,7 +239,9 @@ def environment(data: Path, private: Path) -> dict[str, str]:
     }
 
 
-def run(notebook: NotebookNode, folder: Path, variables: Mapping[str, str]) -> None:
+def run(
+    notebook: NotebookNode, folder: Path, variables: Mapping[str, str], timeout: int | None = None
+) -> None:
     """Execute a notebook in a fresh kernel and tidy its new outputs, in place.
 
     Parameters
@@ -250,11 +252,13 @@ def run(notebook: NotebookNode, folder: Path, variables: Mapping[str, str]) -> N
         The current folder of the kernel: the one where the notebook lies.
     variables : mapping of str to str
         The whole environment of the kernel.
+    timeout : int, optional
+        Seconds that a cell may take; default :data:`TIMEOUT`.
 
     Raises
     ------
     NotebookError
-        If a cell fails, takes longer than :data:`TIMEOUT`, or ends the kernel.
+        If a cell fails, takes too long, or ends the kernel.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -264,7 +268,7 @@ def run(notebook: NotebookNode, folder: Path, variables: Mapping[str, str]) -> N
         notebook,
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],  # else each kernel warns of its local socket
-        timeout=TIMEOUT,
+        timeout=timeout or TIMEOUT,
         record_timing=False,
         # Without it nbclient 0.11 fails at the first Output widget; tidy() takes the state out.
         store_widget_state=True,
