@@ -38,7 +38,7 @@ _FIELDS = {
     "seed": int,
     "device": str,
 }
-_METRICS = {"accuracy": "accuracy", "cer": "character error rate", "wer": "word error rate"}
+_METRICS = {"accuracy": "accuracy", "cer": "CER", "wer": "WER"}
 _CHOICES = {
     "stage": (1, 2, 3, 4),
     "split": ("train", "validation", "test"),
@@ -244,6 +244,7 @@ class Table:
     _legend = (
         (" *", "* the stage's main result"),
         ("±", "± half of the range over the seeds, around their mean"),
+        ("CER", "CER: character error rate; WER: word error rate"),
         ("embedded", "embedded: synthetic speech, made by espeak-ng, not recorded"),
     )
 
@@ -271,8 +272,9 @@ class Table:
 
         def cell(tag: str, scope: str, name: str, text: str) -> str:
             # A long name of a corpus may break anywhere: the table is to fit a page.
-            number, text_ = "right;white-space:nowrap", "left;overflow-wrap:anywhere"
-            style = number if name in self._numbers else text_
+            long = name in ("Model", "Trained on", "Tested on", "Note")
+            style = "right" if name in self._numbers else "left"
+            style += ";overflow-wrap:anywhere" if long else ";white-space:nowrap"
             return f'<{tag}{scope} style="text-align:{style}">{html.escape(text)}</{tag}>'
 
         def line(row: dict) -> str:
