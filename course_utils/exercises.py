@@ -119,9 +119,13 @@ def stub_source(cell_source: str, exercise: Exercise) -> str:
         # YOUR CODE HERE
         raise NotImplementedError("Exercise 1.3 - Twice: replace this line with your code.")
     """
-    stub, regions = _REGION.subn(
-        lambda region: textwrap.indent(exercise.placeholder, region["indent"]), cell_source
-    )
+
+    def replaced(region: re.Match) -> str:
+        if region[0].count("BEGIN SOLUTION") > 1:
+            raise NotebookError(f"cell {exercise.cell('ex')}: solution markers are nested")
+        return textwrap.indent(exercise.placeholder, region["indent"])
+
+    stub, regions = _REGION.subn(replaced, cell_source)
     if not regions:
         raise NotebookError(f"cell {exercise.cell('ex')} has no region between solution markers")
     if re.search("BEGIN SOLUTION|END SOLUTION", stub):

@@ -1,8 +1,8 @@
 """Make the student notebooks from the solutions: ``python -m course_utils.instructor.release``.
 
 ``labsolutions/`` is the only source. A student notebook is the solution without what stands
-between the solution markers, hidden tests and outputs, and with the check cells locked. nbgrader's
-own preprocessors make it, so that nbgrader itself can grade it.
+between the solution markers, hidden tests and outputs, and with the check cells locked. It is what
+nbgrader would make of the solution, with stubs that name their exercise: a test compares the two.
 
 ::
 
@@ -13,12 +13,11 @@ own preprocessors make it, so that nbgrader itself can grade it.
 
 import argparse
 import ast
-import logging
+import hashlib
 import os
 import re
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -151,20 +150,18 @@ def student_notebook(solution: NotebookNode) -> NotebookNode:
         cells than the source, not parse, or be untidy.
     """
     found = exercises(solution)
+    by_cell = {exercise.cell("ex"): exercise for exercise in found}
+    checks = {exercise.cell("check") for exercise in found}
     student = nbformat.from_dict(solution)  # a deep copy
     tidy(student)
-    student = _preprocessed(student, {exercise.cell("ex"): exercise for exercise in found})
-
     problems = []
-    if [cell.id for cell in student.cells] != [cell.id for cell in solution.cells]:
-        problems.append("the cells or their ids changed on the way")
-    sources = {cell.id: cell.source for cell in student.cells}
-    for exercise in found:
-        if sources.get(exercise.cell("ex")) != exercise.stub:
-            problems.append(f"cell {exercise.cell('ex')}: the stub is not the one expected")
     for cell in student.cells:
-        marker = _MARKER.search(cell.source)
-        if marker:
+        try:
+            _release_cell(cell, by_cell.get(cell.id), cell.id in checks)
+        except NotebookError as error:
+            problems.append(f"cell {cell.id}: {error}")
+            continue
+        if marker := _MARKER.search(cell.source):
             problems.append(f"cell {cell.id}: the marker {marker[0]} is still there")
         if cell.cell_type == "code":
             try:
@@ -177,43 +174,50 @@ def student_notebook(solution: NotebookNode) -> NotebookNode:
     return student
 
 
-def _preprocessed(notebook: NotebookNode, by_cell: Mapping[str, Exercise]) -> NotebookNode:
-    """What nbgrader's ``generate_assignment`` does, with stubs that name their exercise."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from nbgrader import preprocessors
-        from nbgrader.nbgraderformat import ValidationError
+def _release_cell(cell: NotebookNode, exercise: Exercise | None, is_check: bool) -> None:
+    """Turn one cell of a solution into the student's, in place, as nbgrader would."""
+    if cell.cell_type == "code":
+        cell.outputs, cell.execution_count = [], None
+    if exercise is not None:
+        cell.source = exercise.stub
+    elif cell.metadata.get("nbgrader", {}).get("solution") or _SOLUTION_MARKER.search(cell.source):
+        raise NotebookError("a solution belongs into an exercise cell, such as ex-1-3")
+    cell.source = _without(cell.source, "HIDDEN TESTS", allowed=is_check)
+    cell.source = _without(cell.source, "MARK SCHEME", allowed=False)
+    if exercise is not None or is_check:
+        cell.metadata.deletable = False
+        if is_check:
+            cell.metadata.editable = False
+        cell.metadata.nbgrader.cell_type = cell.cell_type
+        cell.metadata.nbgrader.checksum = checksum(cell)
 
-    class NamedStubs(preprocessors.ClearSolutions):
-        """nbgrader has one stub a language; here each exercise has its own."""
 
-        def preprocess_cell(self, cell, resources, cell_index):
-            if cell.id in by_cell:
-                self.code_stub = {"python": by_cell[cell.id].placeholder}
-            elif cell.metadata.get("nbgrader", {}).get("solution") or _SOLUTION_MARKER.search(
-                cell.source
-            ):
-                raise NotebookError(
-                    f"cell {cell.id}: a solution belongs into an exercise cell, such as ex-1-3"
-                )
-            return super().preprocess_cell(cell, resources, cell_index)
+def _without(source: str, region: str, allowed: bool) -> str:
+    """The source without what stands between a pair of nbgrader's markers."""
+    begin, end = f"### BEGIN {region}", f"### END {region}"
+    kept, inside = [], False
+    for line in source.split("\n"):
+        if begin in line or end in line:
+            if not allowed:
+                raise NotebookError(f"the region {region} belongs into a check cell")
+            if inside == (begin in line):
+                raise NotebookError(f"the markers of {region} do not come in pairs")
+            inside = not inside
+        elif not inside:
+            kept.append(line)
+    if inside:
+        raise NotebookError(f"the region {region} has no end")
+    return "\n".join(kept)
 
-    quiet = logging.Logger("nbgrader of the release", logging.CRITICAL + 1)
-    resources: dict = {}
-    try:
-        for step in (
-            preprocessors.LockCells,
-            NamedStubs,
-            preprocessors.ClearOutput,
-            preprocessors.CheckCellMetadata,
-            preprocessors.ClearHiddenTests,
-            preprocessors.ClearMarkScheme,
-            preprocessors.ComputeChecksums,
-        ):
-            notebook, resources = step(log=quiet).preprocess(notebook, resources)
-    except (RuntimeError, ValidationError) as error:
-        raise NotebookError(f"nbgrader: {str(error).strip().splitlines()[0]}") from None
-    return notebook
+
+def checksum(cell: NotebookNode) -> str:
+    """What nbgrader calls the checksum of an exercise or a check cell: it knows them by it."""
+    about = cell.metadata.nbgrader
+    locked = not about.solution and (about.grade or about.locked)
+    parts = [cell.source, cell.cell_type, about.grade, about.solution, locked, about.grade_id]
+    if about.grade:
+        parts.append(float(about.points))
+    return hashlib.md5("".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 def environment(data: Path, private: Path) -> dict[str, str]:
