@@ -1,4 +1,4 @@
-"""requirements.txt names what the course imports, no more and no less, with tested bounds."""
+"""requirements.txt and the extras name what the course imports, with tested bounds."""
 
 import ast
 import json
@@ -25,7 +25,6 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
 TOOLS = {
     "jupyter": "the program in which students open the notebooks",
     "ipykernel": "the kernel that runs them",
-    "nbconvert": "nbgrader's preprocessors, which make student notebooks, are run through it",
     "tensorboard": "torch.utils.tensorboard writes logs for it",
     "flashlight-text": "torchaudio's beam search calls it",
 }
@@ -39,6 +38,8 @@ def listed(lines):
 
 
 REQUIREMENTS = listed(LINES)
+PROJECT = tomllib.loads((settings.CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = listed([line for extra in PROJECT["optional-dependencies"].values() for line in extra])
 
 
 def imported_by(source):
@@ -76,9 +77,23 @@ def test_what_is_imported_is_listed():
     missing = {
         f"{distribution}, imported by {name}"
         for name, source in sources()
-        for distribution in imported_by(source) - REQUIREMENTS.keys()
+        for distribution in imported_by(source) - REQUIREMENTS.keys() - EXTRAS.keys()
     }
     assert missing == set()
+
+
+def test_no_notebook_needs_an_extra():
+    asked = {
+        (name, distribution)
+        for name, source in sources()
+        if ".ipynb" in name
+        for distribution in imported_by(source) & EXTRAS.keys()
+    }
+    assert asked == set()
+
+
+def test_a_student_is_not_given_what_switches_itself_on_in_jupyterlab():
+    assert "nbgrader" in EXTRAS and "nbgrader" not in REQUIREMENTS
 
 
 def test_what_is_listed_is_imported_or_a_tool_with_a_reason():
@@ -86,13 +101,15 @@ def test_what_is_listed_is_imported_or_a_tool_with_a_reason():
     assert REQUIREMENTS.keys() - imported == TOOLS.keys()
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS)
+@pytest.mark.parametrize("name", [*REQUIREMENTS, *EXTRAS])
 def test_each_has_a_lower_and_an_upper_bound_and_what_is_installed_lies_between(name):
-    requirement = REQUIREMENTS[name]
+    requirement = {**REQUIREMENTS, **EXTRAS}[name]
     assert sorted(part.operator for part in requirement.specifier) == ["<", ">="]
     assert requirement.url is None
     if requirement.marker and not requirement.marker.evaluate():
         return  # not for this Python
+    if name in EXTRAS and not any(metadata.distributions(name=name)):
+        pytest.skip(f"the extra package {name} is not installed")
     assert metadata.version(name) in requirement.specifier
 
 
@@ -106,15 +123,11 @@ def test_the_last_line_installs_the_course_itself():
 
 
 def test_the_package_names_no_dependency_of_its_own():
-    text = (settings.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
-    project = tomllib.loads(text)["project"]
-    assert "dependencies" not in project
-    assert "optional-dependencies" not in project
+    assert "dependencies" not in PROJECT
 
 
 def test_this_python_is_one_that_the_package_allows():
-    text = (settings.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
-    allowed = SpecifierSet(tomllib.loads(text)["project"]["requires-python"])
+    allowed = SpecifierSet(PROJECT["requires-python"])
     assert ".".join(map(str, sys.version_info[:3])) in allowed
 
 
@@ -124,8 +137,7 @@ def test_conda_takes_its_packages_from_the_same_list():
     packages = re.findall(r"^  - (\w+)", text.partition("dependencies:")[2], re.MULTILINE)
     assert packages == ["python", "pip", "pip"]
     version = re.search(r"python=(3\.\d+)", text)[1]
-    project = (settings.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
-    allowed = SpecifierSet(tomllib.loads(project)["project"]["requires-python"])
+    allowed = SpecifierSet(PROJECT["requires-python"])
     assert f"{version}.99" in allowed
 
 
@@ -160,12 +172,6 @@ def test_importing_the_course_is_quick_and_loads_nothing_large(tmp_path):
 def test_it_works_in_every_folder(folder):
     code = "import course_utils; print(course_utils.settings.CHECKOUT)"
     assert fresh(code, settings.CHECKOUT / folder) == f"{settings.CHECKOUT}\n"
-
-
-@pytest.mark.parametrize("module", ["settings", "audio", "device", "runs", "corpora.embedded"])
-def test_these_modules_wait_for_torch_until_they_need_it(tmp_path, module):
-    code = f"import sys, course_utils.{module}; print('torch' in sys.modules)"
-    assert fresh(code, tmp_path) == "False\n"
 
 
 def test_a_submodule_that_is_none():

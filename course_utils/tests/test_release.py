@@ -339,7 +339,7 @@ def test_hidden_tests_come_in_pairs(markers):
     notebook = sample_notebook()
     lines = [f"### {marker} HIDDEN TESTS" for marker in markers.split()]
     cell_of(notebook, "check-1-1").source += "\n" + "\n".join(lines)
-    with pytest.raises(NotebookError, match="HIDDEN TESTS (do not come in pairs|has no end)"):
+    with pytest.raises(NotebookError, match=r"HIDDEN TESTS (do not come in pairs|has no end)"):
         release.student_notebook(notebook)
 
 
