@@ -26,6 +26,7 @@ _SUBMODULES = (
     "corpora",
     "device",
     "exercises",
+    "files",
     "interactive",
     "plotting",
     "results",

@@ -5,11 +5,15 @@ task), ``ex-1-3`` (the code), ``check-1-3`` and ``hints-1-3``; in the code, the 
 ``### BEGIN SOLUTION`` and ``### END SOLUTION`` are the solution.
 """
 
+import ast
 import json
+import linecache
 import re
 import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -27,6 +31,10 @@ _REGION = re.compile(
 
 class NotebookError(ValueError):
     """A notebook breaks a convention of the course; the message says which, and in which cell."""
+
+
+#: Ids of the exercises whose reference was loaded in this kernel; the results table marks them.
+loaded_references: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -249,3 +257,81 @@ def to_text(notebook: NotebookNode) -> str:
 def write(path: Path, notebook: NotebookNode) -> None:
     """Write a notebook with the same line ends on every system, so that bytes can be compared."""
     path.write_bytes(to_text(notebook).encode())
+
+
+def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, Any]:
+    """What a notebook defines, without running it: imports, functions, classes and constants.
+
+    A constant is a name that is given a literal, or numbers and names of constants put together,
+    such as ``RATE = 16_000`` or ``WINDOW, HOP = 512, RATE // 50``. No other statement is run.
+
+    Parameters
+    ----------
+    notebook : path
+        The ``.ipynb`` file.
+    names : iterable of str, optional
+        What must be there.
+
+    Returns
+    -------
+    dict
+        Name to function, class, module or constant: all that could be defined.
+
+    Raises
+    ------
+    NotebookError
+        It is no notebook, or does not define one of the `names`; the message says why.
+    """
+    notebook = Path(notebook)
+    space: dict[str, Any] = {"__name__": f"definitions of {notebook.name}"}
+    problems = {}
+    for cell in read(notebook).cells:
+        if cell.cell_type != "code":
+            continue
+        file = f"<{notebook.name}, cell {cell.id}>"
+        # So that the source of each function can be looked up, as in a notebook.
+        lines = cell.source.splitlines(keepends=True)
+        linecache.cache[file] = (len(cell.source), None, lines, file)
+        try:
+            statements = ast.parse(cell.source).body
+        except SyntaxError as error:
+            problems |= {name: f"cell {cell.id}: {error.msg}" for name in names}
+            continue
+        for statement in statements:
+            if not _defines(statement, space):
+                continue
+            try:
+                exec(compile(ast.Module([statement], []), file, "exec"), space)
+            except Exception as error:  # its decorator or a default needs what was not run
+                problems[getattr(statement, "name", "")] = f"cell {cell.id}: {error!r}"
+    del space["__builtins__"]
+    missing = [f"{name} ({problems.get(name, 'no cell does')})" for name in names if name not in space]
+    if missing:
+        raise NotebookError(f"{notebook.name} does not define {', '.join(missing)}")
+    return space
+
+
+def _defines(statement: ast.stmt, space: Mapping[str, Any]) -> bool:
+    """Whether a statement imports, defines, or gives a name to a constant."""
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        parts = ast.walk(statement.value) if statement.value is not None else [None]
+        targets = getattr(statement, "targets", None) or [statement.target]
+        named = all(
+            isinstance(part, ast.Name | ast.Tuple | ast.Store)
+            for target in targets
+            for part in ast.walk(target)
+        )
+        return named and all(
+            isinstance(part, _LITERAL) or (isinstance(part, ast.Name) and part.id in space)
+            for part in parts
+        )
+    return isinstance(
+        statement,
+        ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef,
+    )
+
+
+_LITERAL = (
+    *(ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.expr_context),
+    *(ast.UnaryOp, ast.unaryop, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv),
+)

@@ -194,6 +194,27 @@ class LiveCurves:
         if _in_kernel() and now - self._drawn >= FRAME_SECONDS:
             self._draw()
 
+    def step(self, done: int, total: int) -> None:
+        """Say how far an epoch is, and how long the training still takes.
+
+        Parameters
+        ----------
+        done, total : int
+            Batches of this epoch that are done, and how many there are.
+        """
+        now = self._clock()
+        if not _in_kernel() or now - self._told < FRAME_SECONDS:
+            return
+        share = done / total
+        total_epochs = f"/{self.epochs}" if self.epochs else ""
+        text = f"Epoch {self._epoch + 1}{total_epochs}, {share:.0%}"
+        trained = self._epoch - self._resumed + share  # epochs, in the time since the start
+        if self.epochs and trained > 0:
+            left = (self.epochs - self._epoch - share) * (now - self._started) / trained
+            text += f", about {left:.0f} s left"
+        self._progress_handle = _show(f"<div>{text}</div>", text, self._progress_handle)
+        self._told = now
+
     def close(self) -> None:
         """Draw the last state."""
         if self._closed:
