@@ -1,0 +1,37 @@
+"""The one results table, which grows from stage to stage.
+
+A result says which model, trained on what, reached which value where. :func:`record` computes it
+from the objects and keeps it in a JSON file (``settings.results_file()``); :func:`table` shows all
+of them. Where a stage has not been run, the table shows the measurements that come with the course
+instead, marked so.
+"""
+
+from course_utils.results.records import (
+    IDENTITY,
+    METRICS,
+    RESULT,
+    Result,
+    chance_of,
+    identity,
+    keep,
+    load,
+    record,
+    references,
+)
+from course_utils.results.tables import Table, mean_and_spread, table
+
+__all__ = [
+    "IDENTITY",
+    "METRICS",
+    "RESULT",
+    "Result",
+    "Table",
+    "chance_of",
+    "identity",
+    "keep",
+    "load",
+    "mean_and_spread",
+    "record",
+    "references",
+    "table",
+]

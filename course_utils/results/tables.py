@@ -1,0 +1,294 @@
+"""The results as a table: as HTML in a notebook, as plain text elsewhere."""
+
+import html
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from course_utils import settings
+from course_utils.results.records import (
+    METRICS,
+    RESULT,
+    Result,
+    exercise_number,
+    identity,
+    load,
+    references,
+)
+
+
+def table(
+    stage: int | None = None,
+    split: str = "test",
+    by: str | None = None,
+    everywhere: bool = False,
+    path: str | Path | None = None,
+    **only: str | Callable[[str], bool],
+) -> "Table":
+    """The results so far, of one stage or of all, by stage, classes and value.
+
+    Seeds of one result share a row. A stage without a result of yours shows the course's
+    measurements on the corpus in use, or else on the embedded one.
+
+    Parameters
+    ----------
+    stage : int, optional
+    split : str
+        Sweeps are scored on ``"validation"``.
+    by : str, optional
+        A field whose values become columns, such as ``"noise"``, ``"trained_on"``, ``"metric"`` or
+        ``"split"``. The measurements that come with the course then stand beside yours.
+    everywhere : bool
+        Measurements on all corpora, not on that in use alone.
+    path : path, optional
+        The JSON file; by default ``settings.results_file()``.
+    **only
+        Fields and the value that they must have, such as ``task="ten commands"``; or a function
+        that says whether a value is wanted.
+
+    Returns
+    -------
+    Table
+    """
+
+    def wanted(result: Result) -> bool:
+        tests = [test if callable(test) else test.__eq__ for test in only.values()]
+        values = [getattr(result, name) for name in only]
+        return (
+            stage in (None, result.stage)
+            and (by == "split" or split == result.split)
+            and all(test(value) for test, value in zip(tests, values, strict=True))
+        )
+
+    own = [(result, "") for result in load(path)]
+    stages = {result.stage for result, _ in own}
+    known = {identity(result, RESULT) for result, _ in own}
+    measured = references() if everywhere else _on_one_corpus(references())
+    if by is None:
+        measured = [pair for pair in measured if pair[0].stage not in stages]
+    else:
+        measured = [pair for pair in measured if identity(pair[0], RESULT) not in known]
+    own, measured = ([pair for pair in part if wanted(pair[0])] for part in (own, measured))
+    if by is not None:
+        return Table(_pivot([*measured, *own], by), "")
+    if not own or not measured:
+        return Table(_rows([*own, *measured]))
+    stages = sorted({result.stage for result, _ in measured})
+    named = f"stage {stages[0]}" if len(stages) == 1 else f"stages {stages[0]} to {stages[-1]}"
+    return Table(_rows(own), more=Table(_rows(measured), f"Measured references of {named}"))
+
+
+def _grouped(pairs: Iterable[tuple[Result, str]], names: tuple[str, ...]) -> list[list]:
+    """Results with these fields in common, and their dates."""
+    groups: dict[tuple, list] = {}
+    for result, date in pairs:
+        groups.setdefault(identity(result, names), []).append((result, date))
+    return list(groups.values())
+
+
+def mean_and_spread(values: Iterable[float]) -> str:
+    """The mean in percent, and half of the range where there are several."""
+    values = list(values)
+    text = f"{100 * sum(values) / len(values):.1f}"
+    return text + (f" ± {50 * (max(values) - min(values)):.1f}" if len(values) > 1 else "")
+
+
+def _corpus(result: Result) -> str:
+    if result.trained_on == result.tested_on:
+        return result.tested_on
+    return f"{result.tested_on}, trained on {result.trained_on}"
+
+
+def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
+    """The rows of the table: one for the seeds of a result."""
+
+    def order(same: list) -> tuple:
+        mean = sum(result.value for result, _ in same) / len(same)
+        return same[0][0].stage, same[0][0].classes, mean
+
+    rows = []
+    for same in sorted(_grouped(pairs, RESULT), key=order):
+        result, date = same[-1]
+        seconds = sum(each.seconds for each, _ in same) / len(same)
+        loaded = sorted({name for each, _ in same for name in each.references}, key=exercise_number)
+        note = f"reference, {date}" if date else "your run"
+        note += f", {len(same)} seeds" if len(same) > 1 else f", seed {result.seed}"
+        rows.append(
+            {
+                "Stage": str(result.stage),
+                "Model": result.name + (" *" if result.headline else ""),
+                "Corpus": _corpus(result),
+                "Clips": f"{result.train_clips:,} + {result.test_clips:,}",
+                "Speakers": f"{result.test_speakers:,}",
+                "Classes": str(result.classes),
+                "Chance (%)": "–" if result.chance is None else f"{100 * result.chance:.1f}",
+                "Metric": METRICS[result.metric],
+                "Value (%)": mean_and_spread(each.value for each, _ in same),
+                "Parameters": f"{result.parameters:,}",
+                "Training": f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min",
+                "Note": note + (f", with loaded references {', '.join(loaded)}" if loaded else ""),
+            }
+        )
+    return rows
+
+
+def _pivot(pairs: list[tuple[Result, str]], by: str) -> list[dict[str, str]]:
+    """A row for the results that differ in the field `by` alone, and a column for each value."""
+    names = tuple(name for name in RESULT if name != by)
+    columns = list(dict.fromkeys(getattr(result, by) for result, _ in pairs))
+    rows = []
+    for same in _grouped(pairs, names):
+        result = same[0][0]
+        title = ", ".join(
+            filter(
+                None,
+                (
+                    getattr(result, name)
+                    for name in ("model", "variant", "task", "noise")
+                    if name != by
+                ),
+            )
+        )
+        row = {"Model": title, "Tested on": result.tested_on, "Classes": str(result.classes)}
+        if by != "trained_on":
+            row["Trained on"] = result.trained_on
+        if by != "metric":
+            row["Metric"] = METRICS[result.metric]
+        if by != "split":
+            row["Chance (%)"] = "–" if result.chance is None else f"{100 * result.chance:.1f}"
+        seeds = set()
+        for column in columns:
+            values = [each.value for each, _ in same if getattr(each, by) == column]
+            seeds |= {each.seed for each, _ in same}
+            label = METRICS.get(column, column) or "quiet"
+            if by == "trained_on":
+                label = f"trained on {column}"
+            row[f"{label} (%)"] = mean_and_spread(values) if values else "–"
+        row["Seeds"] = str(len(seeds))
+        rows.append(row)
+    return rows
+
+
+class Table:
+    """A table of results: ``rows`` is a list of dicts of text; shown as HTML or as plain text.
+
+    A column that says the same in every row is said once, in the caption.
+
+    Examples
+    --------
+    >>> Table([{"Model": "MLP *", "Metric": "accuracy", "Value (%)": "87.3"},
+    ...        {"Model": "CNN", "Metric": "accuracy", "Value (%)": "99.0"}])
+    Results, stage by stage (accuracy)
+    Model  Value (%)
+    -----  ---------
+    MLP *       87.3
+    CNN         99.0
+    * the stage's main result
+    """
+
+    _texts = ("Model", "Corpus", "Tested on", "Trained on", "Metric", "Note")
+    _said_once = ("Metric", "Corpus", "Tested on", "Trained on")
+    _legend = (
+        (" *", "* the stage's main result"),
+        ("±", "± half of the range over the seeds, around their mean"),
+        ("CER", "CER: character error rate; WER: word error rate"),
+        ("embedded", "embedded: synthetic speech, made by espeak-ng, not recorded"),
+    )
+
+    def __init__(
+        self,
+        rows: list[dict[str, str]],
+        caption: str = "Results, stage by stage",
+        more: "Table | None" = None,
+    ):
+        cells = " ".join(f"{cell} " for row in rows for cell in row.values())
+        self.legend = [text for sign, text in self._legend if sign in cells]
+        if any("Clips" in row for row in rows):
+            self.legend.append("Clips: of training + of the test; Speakers: of the test")
+        once = []
+        for name in self._said_once if len(rows) > 1 else ():
+            values = {row.get(name) for row in rows}
+            if len(values) == 1 and None not in values:
+                value = values.pop()
+                once.append(value if name == "Metric" else f"{name.lower()}: {value}")
+                rows = [{key: cell for key, cell in row.items() if key != name} for row in rows]
+        self.rows, self.more = rows, more
+        self.caption = (caption or "Measured") + (f" ({'; '.join(once)})" if once else "")
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return f"{self.caption}: none yet."
+        lines = [list(self.rows[0]), *(list(row.values()) for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        lines.insert(1, ["-" * width for width in widths])
+        signs = ["<" if name in self._texts else ">" for name in self.rows[0]]
+        texts = [
+            "  ".join(
+                f"{cell:{sign}{width}}"
+                for cell, sign, width in zip(line, signs, widths, strict=True)
+            ).rstrip()
+            for line in lines
+        ]
+        text = "\n".join([self.caption, *texts, *self.legend])
+        return text if self.more is None else f"{text}\n\n{self.more!r}"
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return f"<p>{html.escape(self.caption)}: none yet.</p>"
+        head = "".join(self._cell("th", ' scope="col"', name, name) for name in self.rows[0])
+        body = "".join(
+            "<tr>"
+            + "".join(
+                self._cell("th", ' scope="row"', name, text)
+                if name == "Model"
+                else self._cell("td", "", name, text)
+                for name, text in row.items()
+            )
+            + "</tr>\n"
+            for row in self.rows
+        )
+        # A bar of its own: a wide table in a narrow window is moved, not squeezed.
+        page = (
+            '<div style="overflow-x:auto" tabindex="0" role="region" '
+            f'aria-label="{html.escape(self.caption)}">\n'
+            f'<table style="table-layout:auto">\n<caption>{html.escape(self.caption)}</caption>\n'
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
+            f"<p><small>{'<br>'.join(map(html.escape, self.legend))}</small></p>"
+        )
+        if self.more is None:
+            return page
+        title = f"{self.more.caption}: {len(self.more.rows)} rows"
+        rest = self.more._repr_html_()
+        return f"{page}\n<details><summary>{html.escape(title)}</summary>\n{rest}\n</details>"
+
+    def _cell(self, tag: str, scope: str, name: str, text: str) -> str:
+        style = "text-align:right;white-space:nowrap"
+        if name in self._texts:
+            width = 12 if name == "Model" else 8
+            style = f"text-align:left;overflow-wrap:break-word;min-width:{width}em"
+        return f'<{tag}{scope} style="{style}">{html.escape(text)}</{tag}>'
+
+
+def _on_one_corpus(pairs: list[tuple[Result, str]]) -> list[tuple[Result, str]]:
+    """Of each stage's references those on the corpus in use, else on the embedded one, else all."""
+    shown = []
+    for stage in sorted({result.stage for result, _ in pairs}):
+        rows = [pair for pair in pairs if pair[0].stage == stage]
+        for corpus in (_in_use(stage), "embedded"):
+            fitting = [pair for pair in rows if re.split("[ /]", pair[0].tested_on)[0] == corpus]
+            # Common Voice's names end in a language: "embedded fr", "cv-corpus/fr".
+            if fitting:
+                rows = fitting
+                break
+        shown += rows
+    return shown
+
+
+def _in_use(stage: int) -> str:
+    """The name of the corpus that a stage uses, without a language."""
+    if stage < 4:
+        return Path(settings.speech_commands_source()).name
+    folder = Path(settings.common_voice_source())
+    # A release's folder, or that of one of its languages, which is named like "fr" or "zh-CN".
+    is_language = re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,4})?", folder.name)
+    return folder.parent.name if is_language else folder.name
