@@ -1,0 +1,33 @@
+"""What moves in a notebook: live training curves, the microphone, and explorers.
+
+A static result always stands first, so that a page without a kernel is complete; drawing is left
+to ``plotting``. Where there is no notebook (a script, a test), nothing is shown.
+"""
+
+from course_utils.interactive.curves import LiveCurves
+from course_utils.interactive.decoding import BeamExplorer
+from course_utils.interactive.explorers import (
+    AugmentationExplorer,
+    ConfusionPicker,
+    FeatureExplorer,
+    ShiftExplorer,
+)
+from course_utils.interactive.microphone import (
+    ClipCollector,
+    Recorder,
+    VoicePanel,
+    your_voice,
+)
+
+__all__ = [
+    "AugmentationExplorer",
+    "BeamExplorer",
+    "ClipCollector",
+    "ConfusionPicker",
+    "FeatureExplorer",
+    "LiveCurves",
+    "Recorder",
+    "ShiftExplorer",
+    "VoicePanel",
+    "your_voice",
+]

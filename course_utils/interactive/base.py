@@ -1,0 +1,177 @@
+"""What every widget shares: a page that is drawn again, and errors in plain words.
+
+A static result always stands first, so that a page without a kernel is complete. Where there is no
+notebook (a script, a test), nothing is shown.
+"""
+
+import base64
+import html
+import io
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import torch
+from IPython import get_ipython
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from course_utils import audio
+from course_utils.plotting.base import samples_of, taken_notes
+
+
+def in_kernel() -> bool:
+    """Whether a notebook or a console shows what is displayed."""
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def show_page(page: str, words: str, handle: Any = None) -> Any:
+    """Display HTML, with `words` for pages without HTML; or update what `handle` displays."""
+    bundle = {"text/html": page, "text/plain": words}
+    if handle is not None:
+        handle.update(bundle, raw=True)
+    elif in_kernel():
+        handle = display(bundle, raw=True, display_id=True)
+    return handle
+
+
+def show_widget(widget: ipywidgets.Widget) -> None:
+    """Display a widget, with words for pages whose kernel is gone."""
+    words = "Buttons stand here when the notebook runs."
+    if in_kernel():
+        display({**widget._repr_mimebundle_(), "text/plain": words}, raw=True)
+
+
+def new_figure(height: float) -> Figure:
+    """Return a figure 9 inches wide that is drawn again and again; pyplot does not know it."""
+    return FigureCanvasAgg(Figure(figsize=(9, height), dpi=90)).figure
+
+
+def figure_image(figure: Figure, alt: str) -> str:
+    """``<img alt>`` of the figure as it is: faster than the cropped one of ``plotting.show``."""
+    taken_notes(figure)  # they are in `alt`, as far as they are to be said
+    png = io.BytesIO()
+    figure.canvas.print_png(png, pil_kwargs={"compress_level": 6})
+    data = base64.b64encode(png.getvalue()).decode()
+    alt = html.escape(alt)
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
+
+
+def plain_words(error: Exception) -> str:
+    """One line: the message of an audio error, or the error and the line that raised it."""
+    if isinstance(error, audio.AudioError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = Path(__file__).parent
+    place = next((frame for frame in frames if Path(frame.filename).parent != own), None)
+    where = f" (line {place.lineno} of {place.name})" if place else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def attempt(output: ipywidgets.Output, function: Callable, *arguments: Any) -> bool:
+    """Call a function whose prints and plots, or whose error in one line, appear in `output`."""
+    output.clear_output()
+    with output:
+        try:
+            function(*arguments)
+        except Exception as error:
+            print(f"That did not work. {plain_words(error)}")
+            return False
+    return True
+
+
+def text_block(words: str) -> str:
+    """Words as a block of HTML."""
+    return f"<div>{html.escape(words)}</div>"
+
+
+def slider(
+    kind: type, name: str, value: float, low: float, high: float, step: float
+) -> ipywidgets.Widget:
+    """A slider that tells its value when it is let go."""
+    return kind(value, min=low, max=high, step=step, description=name, continuous_update=False)
+
+
+class Explorer:
+    """A page that `_render` makes, and again when a control changes: it displays itself."""
+
+    page = words = ""
+
+    def _ipython_display_(self) -> None:
+        pass  # as the last line of a cell it adds nothing
+
+    def _start(self, *controls: ipywidgets.Widget) -> None:
+        self.page, self.words = self._render()
+        self._handle = show_page(self.page, self.words)
+        width = max(8, *(0.55 * len(control.description) for control in controls))  # em
+        for control in controls:
+            control.style.description_width = f"{width:g}em"
+            control.layout.width = f"{width + 24:g}em"
+            control.observe(self._changed, "value")
+        show_widget(ipywidgets.VBox(controls))
+
+    def _changed(self, _change: Any = None) -> None:
+        try:
+            self.page, self.words = self._render()
+        except Exception as error:
+            self.words = f"That did not work. {plain_words(error)}"
+            self.page = html.escape(self.words)
+        if self._handle is not None:
+            show_page(self.page, self.words, self._handle)
+
+    def _render(self) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+class ClipExplorer(Explorer):
+    """An explorer that begins with the choice of a clip."""
+
+    def __init__(self, clips: Sequence[ArrayLike], labels: Sequence[str], sample_rate: int):
+        if len(clips) != len(labels) or not len(labels):
+            raise ValueError(f"there are {len(clips)} clips and {len(labels)} labels")
+        self._clips, self._labels, self._sample_rate = clips, list(labels), sample_rate
+        options = [(f"{number + 1}: {word}", number) for number, word in enumerate(self._labels)]
+        self.choice = ipywidgets.Dropdown(options=options, description="Clip")
+
+    def _chosen(self) -> tuple[torch.Tensor, str]:
+        """The clip, float32 (1, time), and its label."""
+        samples = samples_of(self._clips[self.choice.value])
+        clip = torch.from_numpy(samples.copy()).float()[None]  # (1, time)
+        return clip, self._labels[self.choice.value]
+
+
+def shares_of(heard: Mapping[str, float]) -> dict[str, float]:
+    """What a model hears, in plain types."""
+    return {str(name): float(value) for name, value in heard.items()}
+
+
+def ranking_in_words(heard: dict[str, float], word: str) -> str:
+    """The five most probable words, and the place of the true one."""
+    ranking = sorted(heard, key=heard.get, reverse=True)
+    place = ranking.index(word) + 1 if word in heard else "none"
+    shares = ", ".join(f"{name} {100 * heard[name]:.0f} %" for name in ranking[:5])
+    return f"Most probable: {shares}. The true word is number {place} of {len(ranking)}."
+
+
+def draw_bars(ax: Axes, heard: dict[str, float], word: str) -> None:
+    """Draw what the model hears: the five most probable words, the true one hatched."""
+    names = sorted(heard, key=heard.get, reverse=True)[:5][::-1]
+    bars = ax.barh(
+        range(len(names)),
+        [100 * heard[name] for name in names],
+        color=["#F0C060" if name == word else "#0072B2" for name in names],
+        hatch=["////" if name == word else "" for name in names],
+        height=0.45,
+    )
+    ax.grid(False)
+    ax.bar_label(bars, fmt="%.0f %%", padding=3)
+    # The names stand above their bars: beside them they would need as much room again.
+    for place, name in enumerate(names):
+        ax.text(2, place + 0.26, f"{name} (true)" if name == word else name, va="bottom")
+    ax.set(xlim=(0, 130), xlabel="Probability (%)", title="What the model hears")
+    ax.set(yticks=[], xticks=[0, 50, 100], ylim=(-0.5, len(names) - 0.2))

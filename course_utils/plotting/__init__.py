@@ -1,0 +1,46 @@
+"""Plots and players of the course: draw on an axes, note in words, show with alt text.
+
+A plot draws on ``ax`` (a new figure where there is none), notes on its figure in words what it
+shows, and returns the axes; :func:`show` puts figure and words on the page::
+
+    plotting.show(plotting.waveform(x, 16000, name="yes"))
+
+Arrays are NumPy's or torch's. A clip ``x`` is (time,) or (1, time), float, in [-1, 1]; a
+``sample_rate`` is in Hz. Axes are in seconds and Hz; accuracies are fractions, drawn in percent.
+Figures that a cell draws itself get the same style.
+"""
+
+from course_utils.plotting.base import note, show, use_style
+from course_utils.plotting.clips import (
+    class_balance,
+    clip_lengths,
+    log_mel,
+    player,
+    players,
+    waveform,
+)
+from course_utils.plotting.frames import features, filterbank, kernels
+from course_utils.plotting.letters import alignment, posteriors
+from course_utils.plotting.scores import accuracy_against, confusion_matrix, learning_curves
+
+__all__ = [
+    "accuracy_against",
+    "alignment",
+    "class_balance",
+    "clip_lengths",
+    "confusion_matrix",
+    "features",
+    "filterbank",
+    "kernels",
+    "learning_curves",
+    "log_mel",
+    "note",
+    "player",
+    "players",
+    "posteriors",
+    "show",
+    "use_style",
+    "waveform",
+]
+
+use_style()

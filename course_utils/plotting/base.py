@@ -1,0 +1,157 @@
+"""What every plot shares: one style, notes in words, and the way to the page."""
+
+import base64
+import html
+import io
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from IPython.display import HTML, display
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+# Okabe and Ito's colours, each line with its own dashes and marker: readable in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00")
+
+
+DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+# What is said in words of each figure, in the order in which it was drawn.
+_notes: WeakKeyDictionary[Figure, list[str]] = WeakKeyDictionary()
+
+
+def use_style() -> None:
+    """Give every figure the same look, also one that a cell draws itself."""
+    mpl.rcParams.update(
+        {
+            "figure.facecolor": "white",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=DASHES),
+            "grid.color": "0.85",
+            "grid.linewidth": 0.6,
+            "legend.frameon": False,
+        }
+    )
+
+
+def note(place: Axes | Figure | NDArray, text: str) -> None:
+    """Say in words what was drawn, for readers who do not see it; `show` tells them.
+
+    Parameters
+    ----------
+    place : Axes, array of Axes, or Figure
+    text : str
+        A sentence.
+    """
+    _notes.setdefault(figure_of(place), []).append(text)
+
+
+def taken_notes(figure: Figure) -> str:
+    """The notes of a figure in one text; they are forgotten, so that it can be drawn anew."""
+    return " ".join(_notes.pop(figure, []))
+
+
+def figure_of(place: Axes | Figure | NDArray) -> Figure:
+    """The figure of an axes, of an array of axes, or itself."""
+    first = place.flat[0] if hasattr(place, "flat") else place
+    return first if isinstance(first, Figure) else first.figure
+
+
+def array(x: ArrayLike, dtype: Any = None) -> NDArray:
+    """An array of NumPy from one of NumPy or torch."""
+
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=dtype)
+
+
+def samples_of(x: ArrayLike) -> NDArray:
+    """One clip as a float array (time,), or a ValueError that says what is wrong with it."""
+
+    x = array(x)
+    if x.ndim not in (1, 2) or (x.ndim == 2 and x.shape[0] != 1):
+        raise ValueError(f"expected one mono clip, (time,) or (1, time), got shape {x.shape}")
+    if x.size == 0:
+        raise ValueError("the clip is empty: it has no samples")
+    if not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(f"expected float samples in [-1, 1], got {x.dtype} (int16: / 32768)")
+    if not np.isfinite(x).all():
+        raise ValueError(f"the clip holds {(~np.isfinite(x)).sum()} samples that are NaN or inf")
+    return x.reshape(-1)
+
+
+def checked_rate(sample_rate: float) -> int:
+    """The sample rate as an int, or a ValueError."""
+    if sample_rate <= 0 or sample_rate != int(sample_rate):
+        raise ValueError(f"sample_rate must be a positive whole number of Hz, got {sample_rate}")
+    return int(sample_rate)
+
+
+def new_axes(width: float, height: float, columns: int = 1) -> Any:
+    """Axes of a new figure, in inches; an array of them for several columns."""
+    size = (width, height)
+    return plt.subplots(1, columns, figsize=size, layout="constrained", facecolor="white")[1]
+
+
+def line_style(i: int, points: int) -> dict[str, Any]:
+    """Colour, dashes and marker of line number `i` with so many points: readable in grey."""
+    styles = {"color": COLOURS, "linestyle": DASHES, "marker": MARKERS}
+    style = {name: values[i % len(values)] for name, values in styles.items()}
+    return style | {"markersize": 4, "markevery": max(1, points // 10)}
+
+
+def with_grid(ax: Axes, axis: str = "both") -> Axes:
+    """The axes with a light grid behind what is drawn, along this axis alone."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(False)
+    ax.grid(axis=axis, color="0.85", linewidth=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def image(fig: Figure, alt: str) -> str:
+    """``<img alt>`` of a figure, which is closed."""
+
+    if not isinstance(alt, str) or len(alt.strip()) < 20:
+        raise ValueError(
+            f"alt={alt!r} says too little: describe in words what the figure shows, for readers "
+            "who cannot see it (20 characters at least; a plot of the course writes it for you)"
+        )
+    pixels = io.BytesIO()
+    fig.savefig(pixels, format="png", dpi=100, facecolor="white", bbox_inches="tight")
+    plt.close(fig)
+    png = io.BytesIO()
+    # 256 colours halve the size of a notebook, and without a date the bytes stay the same.
+    Image.open(pixels).convert("RGB").quantize(256).save(png, format="png", optimize=True)
+    data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
+
+
+def show(place: Axes | Figure | NDArray, alt: str = "") -> None:
+    """Show a figure with what its plots have noted as alt text, and close it.
+
+    Parameters
+    ----------
+    place : Axes, array of Axes, or Figure
+    alt : str
+        What else is to be said; it comes first. A figure that a cell draws itself has no notes, and
+        needs it.
+
+    Raises
+    ------
+    ValueError
+        If there are less than 20 characters to say.
+    """
+    figure = figure_of(place)
+    display(HTML(image(figure, f"{alt} {taken_notes(figure)}")))

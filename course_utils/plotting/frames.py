@@ -1,0 +1,267 @@
+"""Plots of sequences of frames and of filters. Frame ``t`` is centred at ``t * hop_seconds``."""
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+
+from course_utils.plotting.base import COLOURS, array, checked_rate, new_axes, note, with_grid
+from course_utils.plotting.clips import hz_to_mel, mel_to_hz
+
+
+def picture(values: ArrayLike, shape: str = "(feature, frame)") -> NDArray:
+    """A finite float array of two dimensions, neither empty, or a ValueError."""
+
+    values = array(values)
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"expected {shape}, neither empty, got shape {values.shape}")
+    values = values.astype(float)
+    if np.isnan(values).any():
+        raise ValueError(f"{np.isnan(values).sum()} of {values.size} values are NaN")
+    return values
+
+
+def checked_hop(hop_seconds: float) -> float:
+    """Seconds from frame to frame, or a ValueError."""
+    if not (isinstance(hop_seconds, Real) and 0 < hop_seconds < float("inf")):
+        raise ValueError(f"hop_seconds must be a positive number of seconds, got {hop_seconds!r}")
+    if hop_seconds > 10:
+        raise ValueError(f"hop_seconds is {hop_seconds:g} s between two frames: is it in samples?")
+    return float(hop_seconds)
+
+
+def frame_edges(frames: int, hop_seconds: float) -> NDArray:
+    """The edges of the frames in s, (frames + 1,)."""
+
+    return (np.arange(frames + 1) - 0.5) * hop_seconds
+
+
+def features(
+    values: ArrayLike,
+    hop_seconds: float,
+    ax: Axes | None = None,
+    ylabel: str = "Coefficient",
+    title: str | None = None,
+    colorbar: bool | str = True,
+    name: str = "a clip",
+    **style: Any,
+) -> Axes:
+    """Draw features as a picture against time in seconds.
+
+    Parameters
+    ----------
+    values : array (feature, frame)
+        Such as log-mel levels or MFCCs; frame t is centred at ``t * hop_seconds``.
+    hop_seconds : float
+        Time from one frame to the next, in s.
+    ax : matplotlib Axes, optional
+    ylabel, title : str
+        What a feature is, and a heading.
+    colorbar : bool or str
+        Whether a scale of colours stands beside it; a str is its label.
+    name : str
+        What the clip is called in words.
+    **style
+        Settings of ``Axes.pcolormesh``, such as ``vmin`` and ``vmax``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If `values` are not a finite (feature, frame), or the hop is no time.
+    """
+
+    values, hop_seconds = _finite(values), checked_hop(hop_seconds)
+    count, frames = values.shape
+    ax = new_axes(8, 2.8) if ax is None else ax
+    # What has a sign is drawn around white: blue below zero, red above.
+    limit = float(np.abs(values).max())
+    signed = values.min() < -0.1 * limit and values.max() > 0.1 * limit
+    if signed and "cmap" not in style:
+        style = {"vmin": -limit, "vmax": limit, **style, "cmap": "RdBu_r"}
+    style = {"cmap": "magma", **style}
+    ax.grid(False)
+    drawn = ax.pcolormesh(
+        frame_edges(frames, hop_seconds), np.arange(count + 1) - 0.5, values, **style
+    )
+    ax.set(xlabel="Time (s)", ylabel=ylabel)
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    if title is not None:
+        ax.set_title(title)
+    if colorbar:
+        label = colorbar if isinstance(colorbar, str) else None
+        ax.figure.colorbar(drawn, ax=ax, label=label, pad=0.02)
+    note(ax, _features_in_words(values, hop_seconds, name, ylabel))
+    return ax
+
+
+def _finite(values: ArrayLike) -> NDArray:
+
+    values = picture(values)
+    if not np.isfinite(values).all():
+        bad = (~np.isfinite(values)).sum()
+        raise ValueError(f"{bad} of {values.size} values are infinite: a logarithm of 0?")
+    return values
+
+
+def _features_in_words(
+    values: ArrayLike, hop_seconds: float, name: str, ylabel: str = "Coefficient"
+) -> str:
+    """Say how many features and frames (feature, frame) there are, and what varies most.
+
+    >>> _features_in_words([[0.0, 4.0, 0.0], [1.0, 1.0, 2.0]], 0.01, "yes")
+    'Features of yes: 2 by 3 frames, one every 10 ms; values 0 to 4, largest at 0.01 s in \
+coefficient 0; coefficient 0 varies most, 1 least.'
+    """
+
+    values, hop_seconds = _finite(values), checked_hop(hop_seconds)
+    count, frames = values.shape
+    top, frame = np.unravel_index(values.argmax(), values.shape)
+    spread, feature = values.std(axis=1), ylabel.lower()
+    text = f"Features of {name}: {count} by {frames} frames, one every {1000 * hop_seconds:g} ms; "
+    text += f"values {values.min():.3g} to {values.max():.3g}, "
+    text += f"largest at {frame * hop_seconds:.2f} s in {feature} {top}"
+    if spread.max() == spread.min():
+        return text + "."
+    return f"{text}; {feature} {spread.argmax()} varies most, {spread.argmin()} least."
+
+
+def _checked_bank(bank: ArrayLike) -> NDArray:
+
+    bank = picture(bank, "(bins, bands)")
+    if len(bank) < 2:
+        raise ValueError(f"expected (bins, bands), at least 2 bins, got shape {bank.shape}")
+    if not np.isfinite(bank).all() or bank.min() < 0:
+        raise ValueError("a filter bank holds finite weights that are not negative")
+    return bank
+
+
+def filterbank(bank: ArrayLike, sample_rate: float, ax: Axes | None = None) -> Axes:
+    """Draw the filters of a bank against frequency: the triangles of the mel scale.
+
+    Parameters
+    ----------
+    bank : array (bins, bands)
+        Weight of each frequency bin, 0 Hz to half the sample rate, in each band: what
+        ``torchaudio.functional.melscale_fbanks`` returns.
+    sample_rate : int
+        In Hz.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If `bank` is not (bins, bands), or a weight is negative or not finite.
+    """
+
+    bank, sample_rate = _checked_bank(bank), checked_rate(sample_rate)
+    hz = np.linspace(0, sample_rate / 2, len(bank))
+    ax = new_axes(8, 2.8) if ax is None else ax
+    for band, weights in enumerate(bank.T):
+        # Neighbours differ in colour and in dashes: readable in grey.
+        style = {"color": COLOURS[band % 2], "linestyle": "-" if band % 2 == 0 else "--"}
+        ax.plot(hz, weights, linewidth=0.9, **style)
+    ax.set(xlabel="Frequency (Hz)", ylabel="Weight", xlim=(0, sample_rate / 2))
+    ax.set_ylim(0, 1.05 * max(bank.max(), 1e-12))
+    note(ax, _filterbank_in_words(bank, sample_rate))
+    return with_grid(ax)
+
+
+def _filterbank_in_words(bank: ArrayLike, sample_rate: float) -> str:
+    """Say how many bands a bank (bins, bands) has, and where the narrowest and the widest are.
+
+    >>> _filterbank_in_words([[1, 0], [0, 0.5], [0, 1], [0, 0.5], [0, 0]], 8000)
+    '2 bands over 5 frequency bins, 0 to 4000 Hz, 1000 Hz apart. Narrowest: band 0 around 0 Hz, \
+1 bin; widest: band 1 around 2000 Hz, 3 bins.'
+    """
+
+    bank, sample_rate = _checked_bank(bank), checked_rate(sample_rate)
+    bins, bands = bank.shape
+    step = sample_rate / 2 / (bins - 1)
+    width, peak = (bank > 0).sum(axis=0), bank.argmax(axis=0) * step
+    text = f"{bands} bands over {bins} frequency bins, 0 to {sample_rate / 2:g} Hz, {step:.4g} Hz "
+    text += "apart. "
+    empty = int((width == 0).sum())
+    if empty < bands:
+        narrow, wide = np.where(width == 0, bins + 1, width).argmin(), width.argmax()
+        sizes = [
+            f"band {band} around {peak[band]:.0f} Hz, {width[band]} bin{'s' * int(width[band] > 1)}"
+            for band in (narrow, wide)
+        ]
+        text += f"Narrowest: {sizes[0]}; widest: {sizes[1]}."
+    if empty:
+        text = f"{text.strip()} Empty, because no bin falls into them: {empty} bands."
+    return text
+
+
+def _responses(weights: ArrayLike, sample_rate: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Gain (kernel, 257) from 0 to half the rate, its frequencies in Hz, and the kernels' order."""
+
+    weights = array(weights, float)
+    if weights.ndim != 2:
+        raise ValueError(f"expected kernels of shape (kernel, taps), got {weights.shape}")
+    gain = np.abs(np.fft.rfft(weights, 512, axis=1))
+    gain = gain / np.maximum(gain.max(axis=1, keepdims=True), 1e-12)
+    hz = np.arange(gain.shape[1]) * sample_rate / 512
+    return gain, hz, np.argsort(hz[gain.argmax(axis=1)], kind="stable")
+
+
+def kernels(
+    weights: ArrayLike, sample_rate: float, axes: Sequence[Axes] | None = None
+) -> Sequence[Axes]:
+    """Draw kernels as waveforms, in ms, and as frequency responses, in Hz.
+
+    Both are sorted by the frequency of the largest response. The dashed line on the right has as
+    many frequencies, evenly spaced on the mel scale.
+
+    Parameters
+    ----------
+    weights : array (kernel, taps)
+    sample_rate : int
+        In Hz.
+    axes : two matplotlib Axes, optional
+    """
+    sample_rate = checked_rate(sample_rate)
+    gain, hz, order = _responses(weights, sample_rate)
+    weights = array(weights, float)[order]
+    axes = new_axes(10, 4.5, 2) if axes is None else axes
+    left, right = axes
+    ms = 1000 * np.arange(weights.shape[1]) / sample_rate
+    for row, weight in enumerate(weights):
+        left.plot(ms, row + 0.45 * weight / np.abs(weight).max(), color=COLOURS[0], linewidth=0.8)
+    left.set(xlabel="Time (ms)", ylabel="Kernel, sorted", xlim=(0, ms[-1]))
+    right.grid(False)
+    drawn = right.pcolormesh(hz, np.arange(len(weights)), gain[order], cmap="magma")
+    centres = np.linspace(0, hz_to_mel(sample_rate / 2), len(weights) + 2)[1:-1]
+    right.plot(mel_to_hz(centres), np.arange(len(weights)), "--", color="white", label="mel scale")
+    right.set(xlabel="Frequency (Hz)", ylabel="Kernel, sorted", xlim=(0, sample_rate / 2))
+    legend = right.legend(loc="lower right", facecolor="0.2", framealpha=0.8)
+    for text in legend.get_texts():
+        text.set_color("white")
+    right.figure.colorbar(drawn, ax=right, label="Gain, relative to each kernel's peak", pad=0.01)
+    note(left, _kernels_in_words(weights, sample_rate))
+    return axes
+
+
+def _kernels_in_words(weights: ArrayLike, sample_rate: float) -> str:
+    """Say how many kernels (kernel, taps) there are, and how their frequencies are spread."""
+
+    gain, hz, _ = _responses(weights, checked_rate(sample_rate))
+    peaks = np.sort(hz[gain.argmax(axis=1)])
+    taps = array(weights).shape[1]
+    return (
+        f"{len(peaks)} kernels of {taps} taps, {1000 * taps / sample_rate:.0f} ms, as waveforms "
+        "and as frequency responses. "
+        f"They answer most at {peaks[0]:.0f} to {peaks[-1]:.0f} Hz, median "
+        f"{np.median(peaks):.0f} Hz; {(peaks < 1000).sum()} of them below 1000 Hz."
+    )

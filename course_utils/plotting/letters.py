@@ -1,0 +1,247 @@
+"""Plots of letters: probabilities of symbols, and where each letter is spoken."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+
+from course_utils.plotting.base import checked_rate, new_axes, note, samples_of
+from course_utils.plotting.clips import waveform
+from course_utils.plotting.frames import checked_hop, frame_edges, picture
+
+#: A symbol is drawn where its probability exceeds this in some frame.
+VISIBLE = 0.05
+
+
+def _drawn(symbol: str) -> str:
+    return "␣" if symbol == " " else symbol
+
+
+def _said(symbol: str) -> str:
+    return "space" if symbol == " " else symbol
+
+
+def _checked_spans(
+    clip: ArrayLike, sample_rate: float, spans: Sequence[tuple]
+) -> list[tuple[str, float, float, float]]:
+    """The spans in order of time, or a ValueError that names the wrong one."""
+
+    end = samples_of(clip).size / checked_rate(sample_rate)
+    checked = []
+    for span in spans:
+        try:
+            label, start, stop, score = span
+            start, stop, score = float(start), float(stop), float(score)
+        except (TypeError, ValueError):
+            raise ValueError(f"a span is (label, start, end, score), got {span!r}") from None
+        if not 0 <= start <= stop <= end + 0.1:
+            raise ValueError(
+                f"span {label!r} is from {start:g} to {stop:g} s, but the clip lasts {end:g} s: "
+                "are they in seconds, not frames?"
+            )
+        if not 0 <= score <= 1 + 1e-6:
+            raise ValueError(f"the score of {label!r} is {score:g}: a probability, 0 to 1, is due")
+        checked.append((str(label), start, stop, score))
+    if not checked:
+        raise ValueError("no spans to draw: expected (label, start_seconds, end_seconds, score)")
+    return sorted(checked, key=lambda span: span[1:3])
+
+
+def alignment(
+    clip: ArrayLike,
+    sample_rate: float,
+    spans: Sequence[tuple[str, float, float, float]],
+    ax: Axes | None = None,
+    name: str = "a clip",
+) -> Axes:
+    """Draw a waveform, and which letter is spoken where: the darker, the surer.
+
+    Parameters
+    ----------
+    clip : array (time,) or (1, time)
+        Amplitude in [-1, 1].
+    sample_rate : int
+        In Hz.
+    spans : sequence of (label, start_seconds, end_seconds, score)
+        The score is a probability, 0 to 1.
+    ax : matplotlib Axes, optional
+    name : str
+        What the clip is called in words.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the clip is bad, there is no span, or a span lies outside the clip.
+    """
+
+    spans = _checked_spans(clip, sample_rate, spans)
+    ax = new_axes(10, 2.6) if ax is None else ax
+    waveform(clip, sample_rate, ax, name=name, color="0.35", linestyle="-")
+    ax.grid(False)
+    # A strip above the waveform holds the letters, and under each its score.
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.45 * (high - low))
+    ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high])
+    shown, size = len(spans) <= 25, 11 if len(spans) <= 40 else 8
+    row = ax.get_xaxis_transform()
+    for label, start, stop, score in spans:
+        fill = {"color": "#0072B2", "alpha": 0.08 + 0.4 * score, "linewidth": 0}
+        ax.axvspan(start, stop, **fill)
+        ax.axvline(start, color="0.6", linewidth=0.5)
+        ax.axvline(stop, color="0.6", linewidth=0.5)
+        place = {"transform": row, "ha": "center", "va": "top", "clip_on": True}
+        ax.text((start + stop) / 2, 0.97, _drawn(label), fontsize=size, weight="bold", **place)
+        if shown:
+            ax.text((start + stop) / 2, 0.83, f"{100 * score:.0f}", fontsize=7, **place)
+    ax.set_title(f"Letters{' and scores (%)' if shown else ''}", fontsize=10)
+    note(ax, _alignment_in_words(clip, sample_rate, spans, name))
+    return ax
+
+
+def _alignment_in_words(
+    clip: ArrayLike, sample_rate: float, spans: Sequence[tuple], name: str
+) -> str:
+    """Say where each letter is spoken, in s, and which one is least sure.
+
+    >>> spans = [("g", 0.1, 0.2, 0.9), ("o", 0.2, 0.5, 0.6)]
+    >>> _alignment_in_words([0.1] * 1000, 1000, spans, "go")
+    'Alignment of go: 2 letters, 0.10 to 0.50 s of 1.00 s. g 0.10 to 0.20, o 0.20 to 0.50. \
+Longest: o; least sure: o, 60 %.'
+    """
+
+    spans = _checked_spans(clip, sample_rate, spans)
+    end = samples_of(clip).size / sample_rate
+    text = f"Alignment of {name}: {len(spans)} letter{'s' * (len(spans) > 1)}, "
+    text += f"{spans[0][1]:.2f} to {max(span[2] for span in spans):.2f} s of {end:.2f} s. "
+    if len(spans) <= 20:
+        places = (f"{_said(label)} {start:.2f} to {stop:.2f}" for label, start, stop, _ in spans)
+        text += f"{', '.join(places)}. "
+    longest = max(spans, key=lambda span: span[2] - span[1])
+    weakest = min(spans, key=lambda span: span[3])
+    text += f"Longest: {_said(longest[0])}; least sure: {_said(weakest[0])}, "
+    return text + f"{100 * weakest[3]:.0f} %."
+
+
+def _probabilities(
+    log_probs: ArrayLike, symbols: Sequence[str], blank: int
+) -> tuple[NDArray, list[str]]:
+    """Probabilities (frame, symbol) and the names of the symbols, or a ValueError."""
+
+    log_probs = picture(log_probs, "(frame, symbol)")
+    if log_probs.shape[1] != len(symbols):
+        raise ValueError(
+            f"log_probs has shape {log_probs.shape}, (frame, symbol), but there are "
+            f"{len(symbols)} symbols"
+        )
+    if not 0 <= blank < len(symbols):
+        raise ValueError(f"blank is {blank}, but there are {len(symbols)} symbols")
+    with np.errstate(over="ignore"):
+        probabilities = np.exp(log_probs)
+    sums = probabilities.sum(axis=1)
+    if not np.allclose(sums, 1, atol=0.01):
+        worst = abs(sums - 1).argmax()
+        raise ValueError(
+            f"the probabilities of frame {worst} sum to {sums[worst]:.3g}, not 1: log_probs are "
+            "what log_softmax returns, over the last axis"
+        )
+    return probabilities, ["blank" if i == blank else str(s) for i, s in enumerate(symbols)]
+
+
+def best_path(log_probs: ArrayLike, blank: int = 0) -> list[int]:
+    """The greedy decoding: the best symbol of each frame, repeats merged, blanks dropped.
+
+    >>> best_path([[-0.1, -3], [-3, -0.1], [-3, -0.1], [-0.1, -3], [-3, -0.1]])
+    [1, 1]
+    """
+    best = torch.from_numpy(picture(log_probs, "(frame, symbol)")).argmax(dim=1)
+    return [symbol for symbol in best.unique_consecutive().tolist() if symbol != blank]
+
+
+def posteriors(
+    log_probs: ArrayLike,
+    symbols: Sequence[str],
+    hop_seconds: float,
+    ax: Axes | None = None,
+    blank: int = 0,
+    name: str = "a clip",
+) -> Axes:
+    """Draw the probability of each symbol in each frame, of those that ever exceed 0.05.
+
+    The blank stands at the bottom, above it the symbols in the order in which they come.
+
+    Parameters
+    ----------
+    log_probs : array (frame, symbol)
+        Natural logarithms; the probabilities of a frame sum to 1.
+    symbols : sequence of str
+        The name of each symbol.
+    hop_seconds : float
+        Time from one frame to the next, in s.
+    ax : matplotlib Axes, optional
+    blank : int
+        The index of the blank of CTC.
+    name : str
+        What the clip is called in words.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the probabilities of a frame do not sum to 1.
+    """
+
+    probabilities, names = _probabilities(log_probs, symbols, blank)
+    edges = frame_edges(len(probabilities), checked_hop(hop_seconds))
+    rows = visible_symbols(probabilities, blank)
+    ax = new_axes(8, 1.4 + 0.2 * len(rows)) if ax is None else ax
+    ax.grid(False)
+    places = np.arange(len(rows) + 1) - 0.5
+    drawn = ax.pcolormesh(edges, places, probabilities[:, rows].T, cmap="Blues", vmin=0, vmax=1)
+    size = 9 if len(rows) <= 16 else 7
+    ax.set_yticks(range(len(rows)), [_drawn(names[row]) for row in rows], fontsize=size)
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel="Time (s)", ylabel="Symbol")
+    ax.figure.colorbar(drawn, ax=ax, label="Probability", pad=0.02)
+    note(ax, posteriors_in_words(log_probs, symbols, hop_seconds, name, blank))
+    return ax
+
+
+def visible_symbols(probabilities: NDArray, blank: int) -> list[int]:
+    """The blank, then the symbols that ever exceed `VISIBLE`, as they come in time."""
+    largest = probabilities.max(axis=0)
+    first = (probabilities > largest / 2).argmax(axis=0)  # earlier traces are noise
+    rest = [row for row in range(len(largest)) if row != blank and largest[row] > VISIBLE]
+    return [blank, *sorted(rest, key=lambda row: first[row])]
+
+
+def posteriors_in_words(
+    log_probs: ArrayLike, symbols: Sequence[str], hop_seconds: float, name: str, blank: int = 0
+) -> str:
+    """Say how often the blank wins, which symbols are seen, and what the best path reads.
+
+    >>> import numpy as np
+    >>> log_probs = np.log([[0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05]])
+    >>> posteriors_in_words(log_probs, ["-", "a", "b"], 0.02, "a vowel")
+    "Probabilities of 3 symbols for a vowel: 3 frames, one every 20 ms. The blank is the most \
+probable in 67 % of them; above 0.05, in the order in which they come: a, b. Best path: 'a'."
+    """
+    probabilities, names = _probabilities(log_probs, symbols, blank)
+    checked_hop(hop_seconds)
+    share = (probabilities.argmax(axis=1) == blank).mean()
+    seen = ", ".join(_said(names[row]) for row in visible_symbols(probabilities, blank)[1:])
+    read = "".join(names[symbol] for symbol in best_path(probabilities, blank))
+    return (
+        f"Probabilities of {len(names)} symbols for {name}: {len(probabilities)} frames, one every "
+        f"{1000 * hop_seconds:g} ms. The blank is the most probable in {100 * share:.0f} % of "
+        f"them; above {VISIBLE:g}, in the order in which they come: {seen or 'none but it'}. "
+        f"Best path: {read!r}."
+    )
