@@ -305,7 +305,9 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
             except Exception as error:  # its decorator or a default needs what was not run
                 problems[getattr(statement, "name", "")] = f"cell {cell.id}: {error!r}"
     del space["__builtins__"]
-    missing = [f"{name} ({problems.get(name, 'no cell does')})" for name in names if name not in space]
+    missing = [
+        f"{name} ({problems.get(name, 'no cell does')})" for name in names if name not in space
+    ]
     if missing:
         raise NotebookError(f"{notebook.name} does not define {', '.join(missing)}")
     return space

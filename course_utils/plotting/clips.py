@@ -107,7 +107,9 @@ def mel_to_hz(mel: ArrayLike) -> Any:
     return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))
 
 
-def _log_mel(x, sample_rate, n_fft, hop_length, n_mels):
+def log_mel_levels(
+    x: ArrayLike, sample_rate: int, n_fft: int, hop_length: int, n_mels: int
+) -> tuple[Any, Any, Any]:
     """Level in dB below the peak (n_mels, frames), edges of frames in s and of bands in Hz."""
 
     x = np.pad(x, (0, max(0, n_fft - x.size)))  # at least one whole window
@@ -159,7 +161,7 @@ def log_mel(
         What the clip is called in words.
     """
     x, sample_rate = samples_of(x), checked_rate(sample_rate)
-    level, times, edges = _log_mel(x, sample_rate, n_fft, hop_length, n_mels)
+    level, times, edges = log_mel_levels(x, sample_rate, n_fft, hop_length, n_mels)
     ax = new_axes(8, 2.8) if ax is None else ax
     ax.grid(False)  # before the picture: matplotlib warns of a grid under one
     drawn = ax.pcolormesh(times, edges, level, cmap="magma")
@@ -183,7 +185,7 @@ def _log_mel_in_words(
     text = f"Log-mel spectrogram of {name}: {seconds:.2f} s, up to {sample_rate // 2} Hz; "
     if not x.any():
         return text + "silent."
-    level, times, edges = _log_mel(x, sample_rate, n_fft, hop_length, n_mels)
+    level, times, edges = log_mel_levels(x, sample_rate, n_fft, hop_length, n_mels)
     at = np.minimum((times[1:] + times[:-1]) / 2, seconds)
     loud = at[level.max(axis=0) > -30]
     band, frame = np.unravel_index(level.argmax(), level.shape)

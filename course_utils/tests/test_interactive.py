@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from nbclient import NotebookClient
 
 from course_utils import interactive, plotting
+from course_utils.interactive import base, microphone
 
 RATE = 16000
 
@@ -20,6 +21,11 @@ RATE = 16000
 def tone(seconds=0.5, rate=RATE, hertz=440.0):
     """float32 (1, time), peak 0.5."""
     return 0.5 * torch.sin(2 * torch.pi * hertz * torch.arange(round(seconds * rate)) / rate)[None]
+
+
+def shifted(x, samples):
+    """Later by `samples`, zeros in the gap: what leaves is cut off."""
+    return torch.nn.functional.pad(x, (samples, -samples))
 
 
 def alts(page):
@@ -37,8 +43,9 @@ def pages(monkeypatch):
         if display_id:
             return SimpleNamespace(update=lambda bundle, raw: versions.append(bundle))
 
-    monkeypatch.setattr(interactive, "_in_kernel", lambda: True)
-    monkeypatch.setattr(interactive, "display", display)
+    monkeypatch.setattr(base, "get_ipython", lambda: SimpleNamespace(kernel=True))
+    monkeypatch.setattr(base, "display", display)
+    monkeypatch.setattr(microphone, "display", display)
     return outputs
 
 
@@ -47,7 +54,8 @@ def no_display(monkeypatch):
     def display(*_, **__):
         raise AssertionError("nothing may be displayed where there is no notebook")
 
-    monkeypatch.setattr(interactive, "display", display)
+    monkeypatch.setattr(base, "display", display)
+    monkeypatch.setattr(microphone, "display", display)
 
 
 class Clock:
@@ -210,9 +218,8 @@ def test_recorder_survives_a_message_without_a_buffer():
 
 
 def test_every_microphone_error_reaches_the_browser_in_plain_words():
-    for name, words in interactive.MICROPHONE_ERRORS.items():
-        assert name in interactive.Recorder._esm
-        assert words in interactive.Recorder._esm
+    for name, words in microphone.MICROPHONE_ERRORS.items():
+        assert interactive.Recorder().messages[name] == words
         assert "Error" not in words
 
 
@@ -342,24 +349,6 @@ def test_forget_deletes_recording_upload_and_output(monkeypatch):
 # --- shifts -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("samples", "expected"),
-    [
-        (0, [1, 2, 3, 4, 5]),
-        (2, [0, 0, 1, 2, 3]),
-        (-2, [3, 4, 5, 0, 0]),
-        (5, [0] * 5),
-        (-5, [0] * 5),
-        (9, [0] * 5),
-        (-9, [0] * 5),
-    ],
-)
-def test_shifted_fills_with_zeros_and_keeps_the_length(samples, expected):
-    waveform = torch.tensor([[1.0, 2, 3, 4, 5]])
-    assert interactive.shifted(waveform, samples).tolist() == [expected]
-    assert waveform.tolist() == [[1, 2, 3, 4, 5]]
-
-
 def test_explorer_shows_the_shifted_clip_and_what_is_heard(pages, monkeypatch):
     words = ["yes", "no", "up", "down", "left", "right"]
     clips = torch.stack([tone(1, hertz=300), tone(1, hertz=600)])  # (batch, 1, time)
@@ -375,19 +364,19 @@ def test_explorer_shows_the_shifted_clip_and_what_is_heard(pages, monkeypatch):
         first = [0.05, 0.6, 0.1, 0.1, 0.1, 0.05] if late else [0.6, 0.05, 0.1, 0.1, 0.1, 0.05]
         return dict(zip(words, torch.tensor(first), strict=True))
 
-    explorer = interactive.shift_explorer(clips, ["yes", "no"], predict)
+    explorer = interactive.ShiftExplorer(clips, ["yes", "no"], predict)
     assert torch.equal(given[-1], clips[0])
     assert "yes 60 %" in explorer.words
     assert "number 1 of 6" in explorer.words
     explorer.shift.value = 100
-    assert torch.equal(given[-1], interactive.shifted(clips[0], 1600))
+    assert torch.equal(given[-1], shifted(clips[0], 1600))
     assert torch.equal(played[-1], given[-1])
     assert "yes, 100 ms later. Most probable: no 60 %, up 10 %" in explorer.words
     assert "number 5 of 6" in explorer.words
     explorer.choice.value = 1
-    assert torch.equal(given[-1], interactive.shifted(clips[1], 1600))
+    assert torch.equal(given[-1], shifted(clips[1], 1600))
     explorer.shift.value = -300
-    assert torch.equal(given[-1], interactive.shifted(clips[1], -4800))
+    assert torch.equal(given[-1], shifted(clips[1], -4800))
     first, controls = pages
     assert len(first) == 4
     assert len(controls) == 1
@@ -404,7 +393,7 @@ def test_explorer_says_an_error_of_predict_in_one_line(pages):
     def predict(clip):
         return {"yes": 1.0} if clip[0, 0] else 1 / 0
 
-    explorer = interactive.shift_explorer([torch.ones(1, 1600)], ["yes"], predict)
+    explorer = interactive.ShiftExplorer([torch.ones(1, 1600)], ["yes"], predict)
     explorer.shift.value = 10
     assert "ZeroDivisionError: division by zero (line" in pages[0][-1]["text/plain"]
     explorer.shift.value = -10
@@ -423,7 +412,7 @@ CELLS = [
     "        curves.update(train_loss=1.0, train_accuracy=epoch / 2)\n"
     "    raise ValueError('the training fails')",
     "interactive.your_voice(lambda clip: print('heard', tuple(clip.shape)), fallback=clip)",
-    "interactive.shift_explorer([clip], ['yes'], predict)",
+    "interactive.ShiftExplorer([clip], ['yes'], predict)",
 ]
 
 
@@ -449,7 +438,7 @@ def test_confusion_picker_stands_on_the_most_frequent_confusion():
         asked.append(item)
         return torch.full((1, 8000), 0.1)
 
-    picker = interactive.confusion_picker(targets, predictions, ["a", "b", "c"], clip, 8000)
+    picker = interactive.ConfusionPicker(targets, predictions, ["a", "b", "c"], clip, 8000)
     assert picker.words == "2 clips: said b, heard c."
     assert asked == [2, 3]
     assert picker.page.count("<audio") == 2
@@ -461,7 +450,7 @@ def test_confusion_picker_stands_on_the_most_frequent_confusion():
 
 
 def test_confusion_picker_shows_only_some_of_many_and_copes_with_no_mistake():
-    picker = interactive.confusion_picker(
+    picker = interactive.ConfusionPicker(
         [0] * 20, [0] * 20, ["a", "b"], lambda item: torch.full((1, 800), 0.1), 8000
     )
     assert picker.page.count("<audio") == picker.MOST

@@ -3,8 +3,6 @@
 import base64
 import io
 import re
-import subprocess
-import sys
 from itertools import pairwise
 
 import matplotlib
@@ -17,6 +15,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from course_utils import plotting
+from course_utils.plotting.base import figure_of, taken_notes
+from course_utils.plotting.clips import hz_to_mel, log_mel_levels, mel_to_hz
 
 RATE = 16000
 WORDS = ["yes", "no", "up"]
@@ -49,8 +49,13 @@ def tone():
 def displayed(monkeypatch):
     """The list of HTML texts that were displayed."""
     texts = []
-    monkeypatch.setattr("IPython.display.display", lambda item: texts.append(item.data))
+    monkeypatch.setattr("course_utils.plotting.base.display", lambda item: texts.append(item.data))
     return texts
+
+
+def said(drawn) -> str:
+    """What a plot has noted in words on its figure."""
+    return taken_notes(figure_of(drawn))
 
 
 def png(text: str) -> bytes:
@@ -67,15 +72,6 @@ def rms(x) -> float:
 
 
 # --- plots ------------------------------------------------------------------------------------
-
-
-def test_import_loads_nothing_heavy():
-    code = (
-        "import sys, course_utils.plotting; print([name for name in ('matplotlib', 'torch', "
-        "'librosa', 'sklearn', 'soundfile', 'IPython') if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
 
 
 def test_waveform_is_in_seconds_and_symmetric(tone):
@@ -204,7 +200,7 @@ def test_learning_curves_on_given_axes_and_with_error_rates():
     history = {"train_loss": [3.0, np.nan], "validation_cer": [1.2, 0.4]}
     assert plotting.learning_curves(history, axes=axes)[1] is axes[1]
     assert axes[1].get_ylabel() == "CER (%)" and axes[1].get_ylim()[1] > 120
-    assert "best in epoch 2" in plotting.describe_curves(history)
+    assert "best in epoch 2" in said(plotting.learning_curves(history))
     with pytest.raises(ValueError, match="train_loss"):
         plotting.learning_curves({"seconds": [1.0]})
 
@@ -243,44 +239,67 @@ def test_confusion_matrix_rows_are_spoken_words():
 
 def test_every_plot_has_a_description(tone):
     texts = [
-        plotting.describe_waveform(tone, RATE, "a tone"),
-        plotting.describe_log_mel(torch.from_numpy(tone)[None], RATE, "a tone"),
-        plotting.describe_class_balance({"train": {"yes": 1}, "test": {}}),
-        plotting.describe_clip_lengths([RATE], RATE),
-        plotting.describe_curves(HISTORY),
-        plotting.describe_against([0, 1], {"MLP": [0.9, 0.1]}, "Shift (ms)"),
-        plotting.describe_confusion([0, 1], [0, 1], WORDS),
+        said(plotting.waveform(tone, RATE, name="a tone")),
+        said(plotting.log_mel(torch.from_numpy(tone)[None], RATE, name="a tone")),
+        said(plotting.class_balance({"train": {"yes": 1}, "test": {}})),
+        said(plotting.clip_lengths([RATE], RATE)),
+        said(plotting.learning_curves(HISTORY)),
+        said(plotting.accuracy_against([0, 1], {"MLP": [0.9, 0.1]}, xlabel="Shift (ms)")),
+        said(plotting.confusion_matrix([0, 1], [0, 1], WORDS)),
     ]
     assert all(len(text) >= 20 and text.endswith(".") and "nan" not in text for text in texts)
 
 
 def test_descriptions_say_what_the_data_holds(tone):
-    assert "loudest around 0.55 s" in plotting.describe_waveform(tone, RATE, "a tone")
-    assert "silence" in plotting.describe_waveform(0 * tone, RATE, "nothing")
-    text = plotting.describe_log_mel(tone, RATE, "a tone")
+    assert "loudest around 0.55 s" in said(plotting.waveform(tone, RATE, name="a tone"))
+    assert "silence" in said(plotting.waveform(0 * tone, RATE, name="nothing"))
+    text = said(plotting.log_mel(tone, RATE, name="a tone"))
     low, high, hz = re.search(r"from (\S+) to (\S+) s, .* near (\d+) Hz", text).groups()
     assert 0.48 <= float(low) <= 0.52 and float(high) >= 0.98 and 960 <= int(hz) <= 1040
-    assert "silent" in plotting.describe_log_mel(0 * tone, RATE, "nothing")
-    text = plotting.describe_curves(HISTORY)
+    assert "silent" in said(plotting.log_mel(0 * tone, RATE, name="nothing"))
+    text = said(plotting.learning_curves(HISTORY))
     assert "validation accuracy 10.0 to 60.0 %, best in epoch 2" in text
     assert "validation loss 2.20 to 1.10, best in epoch 2" in text
-    text = plotting.describe_confusion([0, 0, 2, 2, 2], [0, 2, 1, 1, 2], WORDS)
+    text = said(plotting.confusion_matrix([0, 0, 2, 2, 2], [0, 2, 1, 1, 2], WORDS))
     assert "40.0 % on the diagonal" in text and "'up' heard as 'no', 2 of 3 clips" in text
-    assert "no confusions" in plotting.describe_confusion([0, 1], [0, 1], WORDS)
+    assert "no confusions" in said(plotting.confusion_matrix([0, 1], [0, 1], WORDS))
 
 
 # --- show -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("alt", ["", "   ", "a plot", None, "x" * 19 + " " * 9])
-def test_alt_text_is_required(tone, displayed, alt):
+@pytest.mark.parametrize("alt", ["", "   ", "a plot", "x" * 18 + " " * 9])
+def test_a_figure_that_a_cell_draws_itself_needs_words(displayed, alt):
+    fig, ax = plt.subplots()
+    ax.plot([1, 2])
     with pytest.raises(ValueError, match="describe in words"):
-        plotting.show(plotting.waveform(tone, RATE), alt=alt)
+        plotting.show(fig, alt=alt)
     assert not displayed
+
+
+def test_show_says_what_was_noted_in_the_order_of_drawing(tone, displayed):
+    fig, axes = plt.subplots(1, 2)
+    plotting.waveform(tone, RATE, axes[0], name="yes")
+    plotting.log_mel(tone, RATE, axes[1], name="yes")
+    plotting.note(axes[1], "The end.")
+    plotting.show(fig, alt="Two views.")
+    alt = re.match('<img alt="(.*?)"', displayed[0])[1]
+    assert re.fullmatch(
+        "Two views. Waveform of yes: .*Log-mel spectrogram of yes: .* The end.", alt
+    )
+
+
+def test_figures_of_cells_have_the_style_of_the_course():
+    _, ax = plt.subplots()
+    lines = [ax.plot([0, i])[0] for i in range(3)]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 3
+    assert len({line.get_linestyle() for line in lines}) == 3
+    assert not ax.spines["top"].get_visible() and ax.xaxis.get_gridlines()[0].get_visible()
 
 
 def test_show_emits_an_escaped_img_and_closes_the_figure(tone, displayed):
     ax = plotting.waveform(tone, RATE)
+    said(ax)
     for fig in (ax, ax.figure, np.array([ax])):
         plotting.show(fig, alt=ALT)
     assert plt.get_fignums() == []
@@ -330,7 +349,7 @@ def test_a_player_clips_and_says_so(tone):
 
 def test_players_are_a_grid(tone):
     text = plotting.players([(tone, "one"), (2 * tone, "two & three")], RATE, columns=2).data
-    assert text.count("<audio") == 2 and "repeat(2," in text and "<img" not in text
+    assert text.count("<audio") == 2 and "50%" in text and "<img" not in text
     assert "two &amp; three" in text
 
 
@@ -349,12 +368,12 @@ def test_log_mel_is_librosas(rate, n_mels):
     import librosa
 
     x = np.random.default_rng(0).normal(size=rate).astype(np.float32) * 0.1
-    level, _, _ = plotting._log_mel(x, rate, 512, 160, n_mels)
+    level, _, _ = log_mel_levels(x, rate, 512, 160, n_mels)
     power = librosa.feature.melspectrogram(y=x, sr=rate, n_fft=512, hop_length=160, n_mels=n_mels)
     assert np.abs(level - librosa.power_to_db(power, ref=np.max)).max() < 0.01  # dB
     hz = np.array([50.0, 440.0, 1000.0, 3000.0])
-    assert np.allclose(plotting._hz_to_mel(hz), librosa.hz_to_mel(hz))
-    assert np.allclose(plotting._mel_to_hz(plotting._hz_to_mel(hz)), hz)
+    assert np.allclose(hz_to_mel(hz), librosa.hz_to_mel(hz))
+    assert np.allclose(mel_to_hz(hz_to_mel(hz)), hz)
 
 
 def test_kernels_are_sorted_by_frequency():
@@ -369,7 +388,7 @@ def test_kernels_are_sorted_by_frequency():
     assert right.get_xlim() == (0, 4000)
     gain = right.collections[0].get_array()
     assert np.allclose(gain.argmax(axis=1) * 8000 / 512, sorted(tones), atol=8000 / 512)
-    text = plotting.describe_kernels(weights, 8000)
+    text = said(plotting.kernels(weights, 8000))
     assert "3 kernels of 80 taps, 10 ms" in text
     assert "1 of them below 1000 Hz" in text
     with pytest.raises(ValueError, match=r"shape \(kernel, taps\), got \(3, 1, 80\)"):

@@ -9,7 +9,9 @@ import torchaudio
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from course_utils import plots_sequence, plotting
+from course_utils import plotting
+from course_utils.plotting.base import figure_of, taken_notes
+from course_utils.plotting.letters import best_path
 
 RATE = 16000
 SYMBOLS = ["-", " ", "a", "b", "c", "d"]
@@ -30,15 +32,13 @@ def posteriors(path, sure=0.9):
     return np.log(probabilities)
 
 
+def said(drawn) -> str:
+    """What a plot has noted in words on its figure."""
+    return taken_notes(figure_of(drawn))
+
+
 def labels(axis):
     return [tick.get_text() for tick in axis.get_ticklabels()]
-
-
-@pytest.mark.parametrize("name", ["features", "filterbank", "alignment", "posteriors", "table"])
-def test_plotting_offers_it_under_its_own_name(name):
-    assert getattr(plotting, name) is getattr(plots_sequence, name)
-    if name != "table":
-        assert getattr(plotting, f"describe_{name}") is getattr(plots_sequence, f"describe_{name}")
 
 
 # --- features ---------------------------------------------------------------------------------
@@ -69,10 +69,10 @@ def test_features_in_words_follow_the_data():
     values = np.zeros((13, 50))
     values[4, 30] = 7
     values[2] = -1
-    text = plotting.describe_features(values, 0.01, "yes", "MFCC")
+    text = said(plotting.features(values, 0.01, ylabel="MFCC", name="yes"))
     assert "yes: 13 by 50 frames, one every 10 ms" in text
     assert "values -1 to 7, largest at 0.30 s in mfcc 4; mfcc 4 varies most, 0 least." in text
-    assert "varies" not in plotting.describe_features(np.ones((2, 3)), 0.01, "silence")
+    assert "varies" not in said(plotting.features(np.ones((2, 3)), 0.01, name="silence"))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,9 @@ def test_features_in_words_follow_the_data():
         (np.zeros((2, 2)), 160, "is it in samples"),
     ],
 )
-@pytest.mark.parametrize("draw", ["features", "describe_features"])
-def test_bad_features_are_named(values, hop, message, draw):
+def test_bad_features_are_named(values, hop, message):
     with pytest.raises(ValueError, match=message):
-        getattr(plotting, draw)(values, hop, *(["x"] if draw != "features" else []))
+        plotting.features(values, hop)
 
 
 # --- filters ----------------------------------------------------------------------------------
@@ -107,7 +106,7 @@ def test_filterbank_draws_each_band_against_hz_and_says_where_they_are():
     assert ax.lines[0].get_linestyle() != ax.lines[1].get_linestyle()
     np.testing.assert_allclose(ax.lines[20].get_ydata(), bank[:, 20])
     np.testing.assert_allclose(ax.lines[20].get_xdata()[:2], [0, 31.25])
-    text = plotting.describe_filterbank(bank, RATE)
+    text = said(plotting.filterbank(bank, RATE))
     assert "40 bands over 257 frequency bins, 0 to 8000 Hz, 31.25 Hz apart" in text
     assert "Narrowest: band 0" in text
     assert f"widest: band 39 around 7469 Hz, {int((bank[:, 39] > 0).sum())} bins" in text
@@ -117,10 +116,10 @@ def test_filterbank_draws_each_band_against_hz_and_says_where_they_are():
 def test_filterbank_says_how_many_bands_are_empty():
     bank = np.zeros((5, 3))
     bank[1, 1] = 1
-    text = plotting.describe_filterbank(bank, 8000)
+    text = said(plotting.filterbank(bank, 8000))
     assert "Narrowest: band 1 around 1000 Hz, 1 bin; widest: band 1" in text
     assert "no bin falls into them: 2 bands." in text
-    assert plotting.describe_filterbank(np.zeros((5, 3)), 8000).endswith("3 bands.")
+    assert said(plotting.filterbank(np.zeros((5, 3)), 8000)).endswith("3 bands.")
     plotting.filterbank(bank, 8000)
 
 
@@ -134,10 +133,9 @@ def test_filterbank_says_how_many_bands_are_empty():
         (np.ones((5, 2)), 0, "sample_rate"),
     ],
 )
-@pytest.mark.parametrize("draw", ["filterbank", "describe_filterbank"])
-def test_a_bad_filterbank_is_named(bank, rate, message, draw):
+def test_a_bad_filterbank_is_named(bank, rate, message):
     with pytest.raises(ValueError, match=message):
-        getattr(plotting, draw)(bank, rate)
+        plotting.filterbank(bank, rate)
 
 
 # --- letters ----------------------------------------------------------------------------------
@@ -163,11 +161,11 @@ def test_alignment_of_many_letters_leaves_out_the_scores():
     spans = [("x", i / 50, (i + 1) / 50, 0.5) for i in range(50)]
     ax = plotting.alignment(CLIP, RATE, spans)
     assert {text.get_text() for text in ax.texts} == {"x"}
-    assert "x 0.00" not in plotting.describe_alignment(CLIP, RATE, spans, "much")
+    assert "x 0.00" not in said(ax)
 
 
 def test_alignment_in_words():
-    assert plotting.describe_alignment(CLIP, RATE, SPANS, "a b") == (
+    assert said(plotting.alignment(CLIP, RATE, SPANS, name="a b")).endswith(
         "Alignment of a b: 3 letters, 0.10 to 0.90 s of 1.00 s. "
         "a 0.10 to 0.20, space 0.20 to 0.50, b 0.50 to 0.90. Longest: b; least sure: b, 40 %."
     )
@@ -185,19 +183,15 @@ def test_alignment_in_words():
     ],
 )
 def test_bad_spans_are_named(spans, message):
-    for call in (
-        lambda: plotting.alignment(CLIP, RATE, spans),
-        lambda: plotting.describe_alignment(CLIP, RATE, spans, "x"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
+    with pytest.raises(ValueError, match=message):
+        plotting.alignment(CLIP, RATE, spans)
 
 
 def test_best_path_merges_repeats_but_not_across_a_blank():
-    read = plots_sequence._best_path(posteriors("--bb-ba-"))
+    read = best_path(posteriors("--bb-ba-"))
     assert [SYMBOLS[token] for token in read] == ["b", "b", "a"]
-    assert plots_sequence._best_path(posteriors("--")) == []
-    assert plots_sequence._best_path(posteriors("aab-"), blank=2) == [3, 0]
+    assert best_path(posteriors("--")) == []
+    assert best_path(posteriors("aab-"), blank=2) == [3, 0]
 
 
 def test_posteriors_show_the_blank_and_what_comes_in_the_order_of_time():
@@ -219,11 +213,11 @@ def test_posteriors_may_hold_a_probability_of_zero():
 
 
 def test_posteriors_in_words():
-    text = plotting.describe_posteriors(posteriors("-cc--a d"), SYMBOLS, 0.02, "a clip")
+    text = said(plotting.posteriors(posteriors("-cc--a d"), SYMBOLS, 0.02, name="a clip"))
     assert "6 symbols for a clip: 8 frames, one every 20 ms" in text
     assert "The blank is the most probable in 38 % of them" in text
     assert "in which they come: c, a, space, d. Best path: 'ca d'." in text
-    assert "none but it" in plotting.describe_posteriors(posteriors("---"), SYMBOLS, 0.02, "x")
+    assert "none but it" in said(plotting.posteriors(posteriors("---"), SYMBOLS, 0.02, name="x"))
 
 
 @pytest.mark.parametrize(
@@ -239,42 +233,5 @@ def test_posteriors_in_words():
     ],
 )
 def test_bad_posteriors_are_named(log_probs, symbols, hop, blank, message):
-    for call in (
-        lambda: plotting.posteriors(log_probs, symbols, hop, blank=blank),
-        lambda: plotting.describe_posteriors(log_probs, symbols, hop, "x", blank),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
-
-
-# --- numbers ----------------------------------------------------------------------------------
-
-
-def test_table_stands_as_text_and_as_html():
-    rows = [
-        {"Model": "<MLP>", "Accuracy (%)": np.float64(62.54321), "Parameters": 1234567},
-        {"Model": "LSTM", "Parameters": np.int64(9), "Note": "yours"},
-    ]
-    shown = plotting.table(rows, "Validation & test")
-    assert repr(shown).splitlines() == [
-        "Validation & test",
-        "Model  Accuracy (%)  Parameters  Note",
-        "-----  ------------  ----------  -----",
-        "<MLP>         62.54   1,234,567  –",
-        "LSTM              –           9  yours",
-    ]
-    page = shown._repr_html_()
-    assert "<caption>Validation &amp; test</caption>" in page
-    assert '<td style="text-align:left">&lt;MLP&gt;</td>' in page
-    assert '<td style="text-align:right">1,234,567</td>' in page
-    assert page.count('<th scope="col"') == 4
-    assert rows[1] == {"Model": "LSTM", "Parameters": 9, "Note": "yours"}
-
-
-def test_table_without_a_title_or_rows():
-    assert repr(plotting.table([{"a": True}])) == "a\n----\nTrue"
-    assert "<caption>" not in plotting.table([{"a": 1}])._repr_html_()
-    assert repr(plotting.table([])) == "Nothing yet."
-    assert plotting.table([], "Sweep")._repr_html_() == "<p>Sweep: nothing yet.</p>"
-    with pytest.raises(ValueError, match="a list of rows such as"):
-        plotting.table([("a", 1)])
+    with pytest.raises(ValueError, match=message):
+        plotting.posteriors(log_probs, symbols, hop, blank=blank)
