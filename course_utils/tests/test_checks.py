@@ -8,7 +8,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.ultratb import AutoFormattedTB
 
-from course_utils import checks, settings
+from course_utils import checks, exercises, settings
 from course_utils.checks import CheckFailed
 from course_utils.exercises import write
 from course_utils.tests.test_release import sample_notebook
@@ -189,7 +189,7 @@ def shell(tmp_path, monkeypatch):
     (tmp_path / "labsolutions").mkdir()
     write(tmp_path / "labsolutions" / "01_sample.ipynb", sample_notebook())
     monkeypatch.setattr(settings, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(checks.stuck, "_references", set())
+    monkeypatch.setattr(exercises, "loaded_references", set())
     shell = InteractiveShell()  # not .instance(): no other test shall see it
     shell.InteractiveTB = AutoFormattedTB(mode="Plain", theme_name="nocolor")
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
@@ -211,7 +211,7 @@ def test_references_are_counted_once_and_in_order(shell):
     for exercise in ("1.2", "1.1", "1.2"):
         checks.load_reference(exercise)
     assert checks.references() == ["1.1", "1.2"]
-    checks.stuck._references.add("1.10")
+    exercises.loaded_references.add("1.10")
     assert checks.references() == ["1.1", "1.2", "1.10"]
 
 
