@@ -1,19 +1,21 @@
-"""Checks of convolutions: rates, lengths, receptive fields, a CNN, its training and its use.
-
-Notebook: 02_raw_waveform_cnn.ipynb
-"""
+"""Checks of convolutions: rates, lengths, receptive fields, a CNN, its training and its use."""
 
 from __future__ import annotations
 
 import math
 import textwrap
+import warnings
 from collections.abc import Callable
-from typing import Any
-from unittest import mock
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     CheckFailed,
     attempt,
+    by_hand,
     call,
     close,
     fail,
@@ -29,8 +31,6 @@ from course_utils.checks.core import (
 
 def halve_rate(answer: Callable) -> None:
     """``answer(waveforms (batch, 1, time)) -> (batch, 1, ceil(time / 2))``."""
-    import torch
-
     for batch, time in ((3, 1000), (2, 1001)):
         got = call(answer, torch.rand(batch, 1, time, generator=generator(time)))
         cause = (
@@ -83,8 +83,6 @@ def halve_rate(answer: Callable) -> None:
 
 def pad_batch(answer: Callable) -> None:
     """``answer(clips) -> waveforms (batch, 1, longest), lengths (batch,)``."""
-    import torch
-
     for lengths in ([3, 5, 2], [7], [4, 4], [1, 9]):
         clips = [torch.rand(1, n, generator=generator(n)) + 1 for n in lengths]
         result = call(answer, list(clips))
@@ -123,8 +121,6 @@ def pad_batch(answer: Callable) -> None:
 
 def convolve(answer: Callable) -> None:
     """``answer(x (in, time), weight (out, in, taps), bias (out,), stride) -> (out, steps)``."""
-    import torch
-
     hand = call(
         answer, torch.tensor([[1.0, 2, 3, 4]]), torch.tensor([[[1.0, 10]]]), torch.zeros(1), 1
     )
@@ -141,12 +137,10 @@ def convolve(answer: Callable) -> None:
         x = torch.randn(inputs, time, generator=random)
         weight = torch.randn(outputs, inputs, taps, generator=random)
         bias = torch.randn(outputs, generator=random)
-        with (
-            mock.patch("torch.nn.functional.conv1d", _by_hand),
-            mock.patch("torch.conv1d", _by_hand),
-        ):
+        places = ("torch.nn.functional.conv1d", "torch.conv1d")
+        with by_hand("loops of your own", "conv1d", places):
             got = call(answer, x, weight, bias, stride)
-        conv1d = torch.nn.functional.conv1d
+        conv1d = F.conv1d
         expected = conv1d(x[None], weight, bias, stride)[0]
         steps = expected.shape[1]
         cause = "(out, steps), with (time - taps) // stride + 1 steps: each starts stride later"
@@ -162,13 +156,6 @@ def convolve(answer: Callable) -> None:
         cause = "bias[o] + the sum of weight[o] * window, over all input channels and taps"
         close(got, expected, recognised(got, known, cause, 1e-6))
     passed("equal to the hand-worked example, and to torch with 1 to 4 channels and strides 1 to 3")
-
-
-def _by_hand(*arguments: Any, **named: Any) -> None:
-    raise CheckFailed(
-        "expected loops of your own, got a call of torch's conv1d; "
-        "likely cause: the exercise is to do by hand what it does"
-    )
 
 
 def output_length(length: Callable, through: Callable) -> None:
@@ -212,8 +199,6 @@ def output_length(length: Callable, through: Callable) -> None:
 
 def receptive_field(answer: Callable) -> None:
     """``answer(layers) -> samples``."""
-    import torch
-
     cases = [
         [(5, 1)],
         [(3, 1), (3, 1)],
@@ -226,7 +211,7 @@ def receptive_field(answer: Callable) -> None:
         x = torch.zeros(1, 1, 8000, dtype=torch.float64, requires_grad=True)
         y = x
         for taps, stride in layers:
-            y = torch.nn.functional.conv1d(y, torch.ones(1, 1, taps, dtype=y.dtype), stride=stride)
+            y = F.conv1d(y, torch.ones(1, 1, taps, dtype=y.dtype), stride=stride)
         y[0, 0, 0].backward()
         reached = x.grad[0, 0].nonzero()
         expected = int(reached.max() - reached.min()) + 1  # a large stride may leave holes
@@ -250,10 +235,6 @@ def receptive_field(answer: Callable) -> None:
 
 def waveform_cnn(model_class: Callable) -> None:
     """``model_class(classes)``: four blocks, mean over time, linear."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
     for classes, parameters in ((10, 25_290), (35, 26_915)):
         model = call(model_class, classes)
         got = sum(parameter.numel() for parameter in model.parameters())
@@ -316,9 +297,9 @@ def waveform_cnn(model_class: Callable) -> None:
                 got = textwrap.shorten(str(error.__cause__), 120)
                 fail("logits for clips of two seconds, too", got, cause)
             same_shape(got, (3, 10), "mean over what is left of time, then the linear layer")
-            for what, values in (("probabilities", got), ("log-probabilities", got.exp())):
+            for kind, values in (("probabilities", got), ("log-probabilities", got.exp())):
                 if torch.allclose(values.sum(dim=1), torch.ones(3), atol=1e-4):
-                    fail("logits", what, "the loss applies log-softmax, not the model")
+                    fail("logits", kind, "the loss applies log-softmax, not the model")
             known = {
                 "ReLU comes after batch norm": oracle(waveforms, "relu norm pool"),
                 "the pooling is the last step of a block": oracle(waveforms, "pool norm relu"),
@@ -337,10 +318,8 @@ def waveform_cnn(model_class: Callable) -> None:
 
 def batch_norm(answer: Callable) -> None:
     """``answer(x, gamma, beta, running_mean, running_var, training) -> y, mean, var``."""
-    import torch
-
     random = generator(9)
-    layer = torch.nn.BatchNorm1d(3, dtype=torch.float64)
+    layer = nn.BatchNorm1d(3, dtype=torch.float64)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([0.5, 2.0, -1.0]))
         layer.bias.copy_(torch.tensor([1.0, 0.0, -3.0]))
@@ -390,8 +369,13 @@ def batch_norm(answer: Callable) -> None:
 
 
 def _norm_mistakes(
-    x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, training: bool
-) -> dict[str, Any]:
+    x: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    training: bool,
+) -> dict[str, Tensor]:
     """Causes, and the outputs to which they lead."""
 
     def normal(mean, var, inside=1e-5, outside=0.0):
@@ -417,8 +401,6 @@ def _norm_mistakes(
 
 def run_epoch(answer: Callable) -> None:
     """``answer(model, waveforms, labels, batch_size, optimiser, scheduler, augment)``."""
-    import torch
-    from torch import nn
 
     class Watched(nn.Module):
         """A linear model that remembers how it was called."""
@@ -535,7 +517,9 @@ def _flat(order: list[list[int]]) -> list[int]:
     return [row for batch in order for row in batch]
 
 
-def _mean_over_clips(result: Any, linear: Any, x: Any, y: Any, order: list[list[int]]) -> None:
+def _mean_over_clips(
+    result: object, linear: nn.Linear, x: Tensor, y: Tensor, order: list[list[int]]
+) -> None:
     """Fail unless `result` is loss and accuracy of a linear model that has not moved."""
     rows, labels = (x @ linear.weight.detach().T + linear.bias.detach()).tolist(), y.tolist()
 
@@ -561,7 +545,7 @@ def _mean_over_clips(result: Any, linear: Any, x: Any, y: Any, order: list[list[
     close(result[1], right / len(flat), cause, 1e-6, "an accuracy")
 
 
-def _two_floats(result: Any) -> None:
+def _two_floats(result: object) -> None:
     if not (isinstance(result, tuple | list) and len(result) == 2):
         fail("(loss, accuracy)", type(result).__name__, "return two numbers")
     if not all(isinstance(value, float) for value in result):
@@ -571,12 +555,8 @@ def _two_floats(result: Any) -> None:
 
 def one_cycle(answer: Callable) -> None:
     """``answer(step, steps, peak) -> learning rate``."""
-    import warnings
-
-    import torch
-
     for steps, peak in ((100, 0.01), (57, 0.3)):
-        parameter = torch.nn.Parameter(torch.zeros(1))
+        parameter = nn.Parameter(torch.zeros(1))
         optimiser = torch.optim.SGD([parameter], lr=1.0)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, steps, cycle_momentum=False)
         rates = []
@@ -604,8 +584,6 @@ def one_cycle(answer: Callable) -> None:
 
 def predict(answer: Callable) -> None:
     """``answer(model, words, waveform (channel, time), sample_rate) -> word, p, notes``."""
-    import torch
-    from torch import nn
 
     class Ear(nn.Module):
         """Hears how many zero crossings there are: a stand-in with a known right answer."""
@@ -626,7 +604,7 @@ def predict(answer: Callable) -> None:
     words = ["low", "middle", "high"]
     time = torch.arange(8000) / 8000
 
-    def tone(hz: float, samples: int, rate: int) -> torch.Tensor:
+    def tone(hz: float, samples: int, rate: int) -> Tensor:
         return 0.5 * torch.sin(2 * math.pi * hz * torch.arange(samples) / rate + 0.1)[None]
 
     quiet = 0.01 * tone(200.0, 24_000, 8000)
@@ -708,12 +686,9 @@ def predict(answer: Callable) -> None:
     passed(f"{', '.join(cases)}: each was handled and said")
 
 
-def _second(waveform: Any, rate: int) -> Any:
+def _second(waveform: Tensor, rate: int) -> Tensor:
     """The loudest second at 8 kHz by brute force, to 10 ms: (1, 8000)."""
-    import torch
-    import torchaudio
-
     mono = torchaudio.functional.resample(waveform.mean(dim=0), rate, 8000)
-    mono = torch.nn.functional.pad(mono, (0, max(0, 8000 - len(mono))))
+    mono = F.pad(mono, (0, max(0, 8000 - len(mono))))
     windows = mono.unfold(0, 8000, 80)
     return windows[windows.square().sum(dim=1).argmax()][None]

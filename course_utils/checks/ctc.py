@@ -1,7 +1,4 @@
-"""Checks of CTC: paths and what they spell, the loss, how many frames it takes, decoding.
-
-Notebook: 04_common_voice_ctc.ipynb
-"""
+"""Checks of CTC: paths and what they spell, the loss, how many frames it takes, decoding."""
 
 from __future__ import annotations
 
@@ -10,15 +7,17 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
-from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     CheckFailed,
     attempt,
+    by_hand,
     call,
     compare,
     equal,
@@ -36,7 +35,7 @@ _NEVER = -math.inf
 # ---------------------------------------------------------------- what a path spells
 
 
-def _spelled(path: Any, blank: int = 0) -> tuple[int, ...]:
+def _spelled(path: Sequence[int], blank: int = 0) -> tuple[int, ...]:
     """What a path collapses to, by regular expressions."""
     text = "".join(chr(97 + symbol) for symbol in path)
     text = re.sub(r"(.)\1+", r"\1", text).replace(chr(97 + blank), "")
@@ -73,7 +72,7 @@ def _collapses(answer: Callable, path: list[int], expected: list[int], *blank: i
         fail("the path as it was", "a changed one", "make a new list: path.remove changes the old")
     if not isinstance(got, list):
         fail("a list", type(got).__name__, "return a list of int")
-    zero = (*blank, 0)[0]
+    zero = blank[0] if blank else 0
     without = [symbol for symbol in path if symbol != zero]
     merged = [symbol for symbol, _ in itertools.groupby(path)]
     known = {
@@ -111,28 +110,15 @@ def _pairs(run: list[int]) -> list[int]:
 # ---------------------------------------------------------------- all paths
 
 
-@contextmanager
-def _own_work(what: str) -> Iterator[None]:
-    """Fail if torch's own loss is called in here."""
-
-    def instead(*arguments: Any, **named: Any) -> None:
-        raise CheckFailed(
-            f"expected {what}, got a call of torch's CTC loss; "
-            "likely cause: the exercise is to do by hand what it does"
-        )
-
-    with (
-        mock.patch("torch.nn.functional.ctc_loss", instead),
-        mock.patch("torch.ctc_loss", instead),
-    ):
-        yield
+#: Of an answer to 4.6 or 4.7: it may not call torch's own loss.
+_own_work = partial(
+    by_hand, forbidden="CTC loss", places=("torch.nn.functional.ctc_loss", "torch.ctc_loss")
+)
 
 
-def _torch_loss(log_probs: Any, target: list[int]) -> Any:
+def _torch_loss(log_probs: Tensor, target: list[int]) -> Tensor:
     """torch's CTC loss of one clip: log_probs (frame, symbol)."""
-    import torch
-
-    return torch.nn.functional.ctc_loss(
+    return F.ctc_loss(
         log_probs[:, None],
         torch.tensor([target], dtype=torch.int64).reshape(1, -1),
         torch.tensor([len(log_probs)]),
@@ -143,8 +129,6 @@ def _torch_loss(log_probs: Any, target: list[int]) -> Any:
 
 def brute_force(answer: Callable) -> None:
     """``answer(log_probs (frame, symbol), target) -> float``, over all paths."""
-    import torch
-
     hand = torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log()
     random = generator(6)
     cases = []
@@ -170,8 +154,8 @@ def brute_force(answer: Callable) -> None:
             if not isinstance(error.__cause__, ValueError | ZeroDivisionError):
                 raise
             cause = "no path at all: the log of 0 is -math.inf, math.log(0) an error"
-            what = f"a number for {target} in {len(log_probs)} frames"
-            fail(what, f"{type(error.__cause__).__name__}: {error.__cause__}", cause)
+            wanted = f"a number for {target} in {len(log_probs)} frames"
+            fail(wanted, f"{type(error.__cause__).__name__}: {error.__cause__}", cause)
         unchanged(log_probs, given, "log_probs")
         if tokens != target:
             fail("the target as it was", "a changed one", "leave the list as it is")
@@ -179,14 +163,14 @@ def brute_force(answer: Callable) -> None:
             fail("a float", type(got).__name__, "return a float: .item() of a tensor")
         # The oracle: torch's own loss, in float64.
         expected = -float(_torch_loss(log_probs.double(), target))
-        what = f"log p({target}) in {len(log_probs)} frames of {log_probs.shape[1]} symbols,"
+        name = f"log p({target}) in {len(log_probs)} frames of {log_probs.shape[1]} symbols,"
         mistakes = partial(_path_mistakes, log_probs.double(), target)
         cause = "log of the sum of exp(sum of log_probs[t, path[t]]) over the paths that collapse"
-        compare(float(got), expected, mistakes, cause, 1e-4, what)
+        compare(float(got), expected, mistakes, cause, 1e-4, name)
     passed("0.64 and 0.36 by hand, and torch's loss for targets of 0 to 3 symbols")
 
 
-def _path_mistakes(log_probs: Any, target: list[int]) -> dict[str, float]:
+def _path_mistakes(log_probs: Tensor, target: list[int]) -> dict[str, float]:
     """Causes, and the results to which they lead."""
     rows = log_probs.tolist()
     frames, symbols = log_probs.shape
@@ -237,8 +221,6 @@ def _path_mistakes(log_probs: Any, target: list[int]) -> dict[str, float]:
 
 def ctc_loss(answer: Callable) -> None:
     """``answer(log_probs (frame, symbol), target)``: minus the log probability, a scalar."""
-    import torch
-
     hand = torch.tensor([[0.6, 0.4], [0.6, 0.4]], dtype=torch.float64).log()
     random = generator(7)
     cases = []
@@ -269,16 +251,14 @@ def ctc_loss(answer: Callable) -> None:
     passed(f"the loss and the gradients of torch in {len(cases)} cases, of 0 to 5 letters")
 
 
-def _right_loss(answer: Callable, log_probs: Any, target: list[int]) -> None:
-    import torch
-
+def _right_loss(answer: Callable, log_probs: Tensor, target: list[int]) -> None:
     given, tokens = log_probs.clone(), list(target)
     with _own_work("the forward algorithm"):
         got = call(answer, given, tokens)
     unchanged(log_probs, given, "log_probs")
     if tokens != target:
         fail("the target as it was", "a changed one", "leave the list as it is")
-    if not isinstance(got, torch.Tensor):
+    if not isinstance(got, Tensor):
         cause = "training follows the loss back: stay with tensors, no .item(), no math.log"
         fail("a tensor of shape ()", type(got).__name__, cause)
     same_shape(got, (), "one number: logsumexp of the last two places")
@@ -286,39 +266,37 @@ def _right_loss(answer: Callable, log_probs: Any, target: list[int]) -> None:
     same_dtype(got, log_probs.dtype, cause)
     # The oracle: torch's own loss.
     expected = _torch_loss(log_probs, target)
-    what = f"a loss for {target} in {len(log_probs)} frames"
+    name = f"a loss for {target} in {len(log_probs)} frames"
     value = float(got.detach())
     if math.isnan(value):
         cause = (
             "infinity minus infinity: the logsumexp of places that cannot be reached; "
             "use torch.logsumexp, or a large negative number in place of -math.inf"
         )
-        fail(f"{what} of {float(expected):.6g}", "not a number", cause)
+        fail(f"{name} of {float(expected):.6g}", "not a number", cause)
     if math.isinf(expected) and value > 1e3:
         if math.isfinite(value):
             cause = "too few frames: a loss of math.inf, not a large number"
-            fail(f"{what} of inf", f"{value:.6g}", cause)
+            fail(f"{name} of inf", f"{value:.6g}", cause)
         return
     if math.isinf(value) and len(log_probs) > 100:
         cause = (
             "products of many probabilities are 0 in any float: add logarithms, with logsumexp "
             "for the sum"
         )
-        fail(f"{what} of {float(expected):.6g}", f"{value:.6g}", cause)
+        fail(f"{name} of {float(expected):.6g}", f"{value:.6g}", cause)
     if math.isinf(value) and math.isfinite(expected):
         cause = (
             "no path reaches the end: stay, step and skip lead there; or infinity minus infinity "
             "has spoilt a sum: torch.logsumexp"
         )
-        fail(f"{what} of {float(expected):.6g}", f"{value:.6g}", cause)
+        fail(f"{name} of {float(expected):.6g}", f"{value:.6g}", cause)
     mistakes = partial(_loss_mistakes, log_probs, target)
     cause = "a place is reached from itself, from the one before, or by a skip from two before"
-    compare(got, expected, mistakes, cause, 1e-8, what)
+    compare(got, expected, mistakes, cause, 1e-8, name)
 
 
-def _right_gradient(answer: Callable, log_probs: Any, target: list[int]) -> None:
-    import torch
-
+def _right_gradient(answer: Callable, log_probs: Tensor, target: list[int]) -> None:
     logits = log_probs.clone().requires_grad_()
     with _own_work("the forward algorithm"):
         loss = call(answer, logits.log_softmax(dim=1), list(target))
@@ -337,13 +315,13 @@ def _right_gradient(answer: Callable, log_probs: Any, target: list[int]) -> None
     if got is None:
         fail("a gradient", "none", "the loss is made from log_probs, by tensor operations")
     (expected,) = torch.autograd.grad(_torch_loss(logits.log_softmax(dim=1), target), logits)
-    what = f"{target} in {len(log_probs)} frames"
+    case = f"{target} in {len(log_probs)} frames"
     if bool(got.isnan().any()):
         cause = (
             "the gradient of logaddexp or logsumexp of -inf and -inf is not a number: leave such "
             "places out, or take -1e30 in place of -math.inf"
         )
-        fail(f"a gradient for {what}", "not a number", cause)
+        fail(f"a gradient for {case}", "not a number", cause)
     known = {
         "the gradient of the loss, not of the log probability": -expected,
         "all frames have a gradient: alpha of each is made from the one before": (
@@ -351,7 +329,7 @@ def _right_gradient(answer: Callable, log_probs: Any, target: list[int]) -> None
         ),
     }
     cause = "every operation is one of torch, from log_probs to the loss"
-    compare(got, expected, lambda: known, cause, 1e-7, f"a gradient for {what}")
+    compare(got, expected, lambda: known, cause, 1e-7, f"a gradient for {case}")
 
 
 def _log_sum(values: list[float]) -> float:
@@ -362,7 +340,7 @@ def _log_sum(values: list[float]) -> float:
 
 
 def _forward(
-    log_probs: Any,
+    log_probs: Tensor,
     target: list[int],
     *,
     skips: Callable | None = None,
@@ -405,7 +383,7 @@ def _forward(
     return add([before[s] for s in end if -s <= len(states)])
 
 
-def _loss_mistakes(log_probs: Any, target: list[int]) -> dict[str, float]:
+def _loss_mistakes(log_probs: Tensor, target: list[int]) -> dict[str, float]:
     """Causes, and the losses to which they lead."""
     states = [0, *itertools.chain(*([token, 0] for token in target))]
     run = partial(_forward, log_probs, target)
@@ -464,8 +442,6 @@ def _loss_mistakes(log_probs: Any, target: list[int]) -> dict[str, float]:
 
 def feasible(needed: Callable, answer: Callable) -> None:
     """``needed(target) -> int``; ``answer(lengths, targets, target_lengths) -> bool (batch,)``."""
-    import torch
-
     # The oracle: the first length at which some path of three symbols collapses to the target.
     shortest: dict[tuple, int] = {}
     for frames in range(8):
@@ -543,8 +519,6 @@ def feasible(needed: Callable, answer: Callable) -> None:
 
 def greedy(answer: Callable) -> None:
     """``answer(log_probs (batch, frame, symbol), lengths (batch,)) -> list of lists``."""
-    import torch
-
     random = generator(9)
     for batch, frames, symbols, counts in (
         (3, 11, 5, [11, 4, 7]),
@@ -615,13 +589,11 @@ def greedy(answer: Callable) -> None:
 
 def beam_search(answer: Callable) -> None:
     """``answer(log_probs (frame, symbol), width, score=None) -> [(text, log score), ...]``."""
-    import torch
-
     got = _decoded(answer, torch.zeros(0, 3), 4)
     equal(got, [((), 0.0)], {}, "no frames: the empty text, with a log score of 0", "0 frames")
     hand = torch.tensor([[0.6, 0.4], [0.6, 0.4]], dtype=torch.float64).log()
     random = generator(10)
-    cases: list[tuple[Any, int, Any]] = [(hand, 10, None)]
+    cases: list[tuple[Tensor, int, Callable | None]] = [(hand, 10, None)]
     for frames, symbols, scale in ((1, 3, 1), (4, 3, 1), (3, 4, 2), (5, 3, 1)):
         logits = scale * torch.randn(frames, symbols, generator=random, dtype=torch.float64)
         cases.append((logits.log_softmax(dim=1), 10_000, None))
@@ -649,7 +621,9 @@ def _bonus(prefix: tuple[int, ...], symbol: int) -> float:
     return 0.8 * mixed - 0.4
 
 
-def _decoded(answer: Callable, log_probs: Any, width: int, score: Any = None) -> list[tuple]:
+def _decoded(
+    answer: Callable, log_probs: Tensor, width: int, score: Callable | None = None
+) -> list[tuple]:
     """What an answer returns, if it is a list of pairs."""
     given = log_probs.clone()
     named = {} if score is None else {"score": score}
@@ -667,20 +641,20 @@ def _decoded(answer: Callable, log_probs: Any, width: int, score: Any = None) ->
     return [(tuple(prefix), float(value)) for prefix, value in got]
 
 
-def _same_beam(answer: Callable, log_probs: Any, width: int, score: Callable | None) -> None:
+def _same_beam(answer: Callable, log_probs: Tensor, width: int, score: Callable | None) -> None:
     """Fail unless texts and scores are right."""
     got = _decoded(answer, log_probs, width, score)
     frames, symbols = log_probs.shape
     wide = width > symbols**frames
-    what = f"{frames} frames of {symbols} symbols, width {width}" + (", scored" if score else "")
+    case = f"{frames} frames of {symbols} symbols, width {width}" + (", scored" if score else "")
     if len(got) > width:
         cause = "keep the best `width` texts after each frame"
-        fail(f"at most {width} texts of {what}", len(got), cause)
+        fail(f"at most {width} texts of {case}", len(got), cause)
     prefixes = [prefix for prefix, _ in got]
     if len(set(prefixes)) < len(prefixes):
         twice = Counter(prefixes).most_common(1)[0][0]
         cause = "two ways to the same text are one entry: add their probabilities"
-        fail(f"each text of {what} once", f"{twice} several times", cause)
+        fail(f"each text of {case} once", f"{twice} several times", cause)
     if any(0 in prefix for prefix in prefixes):
         worst = next(prefix for prefix in prefixes if 0 in prefix)
         fail("texts without blanks", worst, "a blank leaves the text as it is")
@@ -701,10 +675,10 @@ def _same_beam(answer: Callable, log_probs: Any, width: int, score: Callable | N
                 cause = "the same letter twice in a text: a blank has to lie between"
         best = _first_difference(found, expected)
         wanted, value = (_shown(values.get(best)) for values in (expected, found))
-        fail(f"{wanted} for {best} in {what}", value, cause)
+        fail(f"{wanted} for {best} in {case}", value, cause)
     if any(a < b - 1e-12 for a, b in itertools.pairwise(values)):
         cause = "best first, by both probabilities together: sorted(..., reverse=True)"
-        fail(f"the texts of {what} in falling order", "another order", cause)
+        fail(f"the texts of {case} in falling order", "another order", cause)
 
 
 def _runs_of(prefix: tuple) -> list[int]:
@@ -731,7 +705,7 @@ def _alike(found: dict, expected: dict) -> bool:
     )
 
 
-def _exhaustive(log_probs: Any, score: Callable | None = None) -> dict[tuple, float]:
+def _exhaustive(log_probs: Tensor, score: Callable | None = None) -> dict[tuple, float]:
     """Log score of every text, by trying all paths."""
     rows = log_probs.tolist()
     found: dict[tuple, list[float]] = {}
@@ -746,7 +720,7 @@ def _exhaustive(log_probs: Any, score: Callable | None = None) -> dict[tuple, fl
 
 
 def _beam(
-    log_probs: Any,
+    log_probs: Tensor,
     width: int,
     score: Callable | None = None,
     *,
@@ -790,7 +764,7 @@ def _beam(
 
 
 def _beam_mistakes(
-    log_probs: Any, width: int, score: Callable | None
+    log_probs: Tensor, width: int, score: Callable | None
 ) -> dict[str, dict[tuple, float]]:
     """Causes, and the texts with scores to which they lead."""
     run = partial(_beam, log_probs, width, score)

@@ -1,7 +1,4 @@
-"""Checks of the networks that listen to sentences: lengths, a large model, the one to train.
-
-Notebook: 04_common_voice_ctc.ipynb
-"""
+"""Checks of the networks that listen to sentences: lengths, a large model, the one to train."""
 
 from __future__ import annotations
 
@@ -10,6 +7,10 @@ import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     CheckFailed,
@@ -33,8 +34,6 @@ _DEEP = [(41, 2), (21, 2)]  # (kernel, stride) over frames
 
 def output_frames(answer: Callable) -> None:
     """``answer(frames, layers)``: frames behind convolutions, for an int or an int64 tensor."""
-    import torch
-
     for layers in (
         [(5, 1)],
         [(5, 3)],
@@ -53,8 +52,8 @@ def output_frames(answer: Callable) -> None:
         if any(type(value) is not int for value in got):
             kind = next(type(value).__name__ for value in got if type(value) is not int)
             fail("an int for an int", kind, "integer arithmetic: //, no / and no tensors")
-        what = f"frames for {counts} and layers {layers}"
-        _right_counts(got, expected, counts, layers, what)
+        case = f"frames for {counts} and layers {layers}"
+        _right_counts(got, expected, counts, layers, case)
         lengths = torch.tensor(counts)
         try:
             got = call(answer, lengths, layers)
@@ -68,23 +67,21 @@ def output_frames(answer: Callable) -> None:
         same_shape(got, (len(counts),), cause)
         cause = "lengths are int64: // of integers, not / and not math.ceil"
         same_dtype(got, torch.int64, cause)
-        _right_counts(got.tolist(), expected, counts, layers, what)
+        _right_counts(got.tolist(), expected, counts, layers, case)
     passed("as many frames as torch's convolutions give, for 105 pairs of length and layers")
 
 
 def _counted(frames: int, layers: list[tuple[int, int]]) -> int:
     """The oracle: let torch convolve zeros, and count."""
-    import torch
-
     x = torch.zeros(1, 1, frames)
     for kernel, stride in layers:
         weight = torch.zeros(1, 1, kernel)
-        x = torch.nn.functional.conv1d(x, weight, stride=stride, padding=kernel // 2)
+        x = F.conv1d(x, weight, stride=stride, padding=kernel // 2)
     return x.shape[2]
 
 
 def _right_counts(
-    got: list[int], expected: list[int], counts: list[int], layers: list, what: str
+    got: list[int], expected: list[int], counts: list[int], layers: list, case: str
 ) -> None:
     if got == expected:
         return
@@ -153,10 +150,8 @@ def _right_counts(
 @own_random
 def deep_speech(model_class: Callable) -> None:
     """``model_class(bands=20, symbols=44, hidden=1024, layers=4, cell=nn.GRU, dropout=0.1)``."""
-    import torch
-    from torch import nn
 
-    def build(**named: Any) -> Any:
+    def build(**named: Any) -> nn.Module:
         with torch.device("meta"):  # shapes without numbers: 65 million parameters take no memory
             return call(model_class, **named)
 
@@ -192,7 +187,11 @@ def deep_speech(model_class: Callable) -> None:
 
 
 def _deep_numbers(
-    bands: int = 20, symbols: int = 44, hidden: int = 1024, layers: int = 4, cell: Any = None
+    bands: int = 20,
+    symbols: int = 44,
+    hidden: int = 1024,
+    layers: int = 4,
+    cell: type[nn.RNNBase] | None = None,
 ) -> dict[str, int]:
     """Parameters of each part, in closed form."""
     inputs = [32 * math.ceil(bands / 2)] + [2 * hidden] * (layers - 1)
@@ -206,22 +205,20 @@ def _deep_numbers(
     }
 
 
-def _deep_counts(model: Any, named: dict[str, Any]) -> None:
-    from torch import nn
-
+def _deep_counts(model: nn.Module, named: dict[str, Any]) -> None:
     parts = _deep_numbers(**named)
     convolutions = [layer for layer in model.cnn if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in model.cnn if isinstance(layer, nn.BatchNorm2d)]
-    for layers, what in ((convolutions, "nn.Conv2d"), (norms, "nn.BatchNorm2d")):
+    for layers, kind in ((convolutions, "nn.Conv2d"), (norms, "nn.BatchNorm2d")):
         if len(layers) != 2:
-            fail(f"two {what} in cnn", len(layers), "convolution, batch norm, Hardtanh, Dropout2d")
+            fail(f"two {kind} in cnn", len(layers), "convolution, batch norm, Hardtanh, Dropout2d")
     for layer, kernel in zip(convolutions, ((41, 11), (21, 11)), strict=True):
         if layer.kernel_size != kernel:
             cause = "time comes first, frequency second: kernels of (frames, bands)"
             fail(f"a kernel {kernel}", layer.kernel_size, cause)
     modules = [[convolutions[0]], [convolutions[1]], norms, [model.rnn], [model.output]]
     shown = {key: getattr(value, "__name__", value) for key, value in named.items()} or "defaults"
-    for (what, expected), layers in zip(parts.items(), modules, strict=True):
+    for (part, expected), layers in zip(parts.items(), modules, strict=True):
         got = sum(p.numel() for layer in layers for p in layer.parameters())
         if got == expected:
             continue
@@ -233,12 +230,12 @@ def _deep_counts(model: Any, named: dict[str, Any]) -> None:
                 "cell(32 * ceil(bands / 2), hidden, layers, batch_first=True, bidirectional=True)"
             ),
             "the linear layer": "nn.Linear(2 * hidden, symbols)",
-        }[what]
-        if what == "the recurrent network":
+        }[part]
+        if part == "the recurrent network":
             cause = _rnn_cause(model.rnn, named, cause)
-        if what == "the linear layer" and got == _deep_numbers(**{**named, "symbols": 44})[what]:
+        if part == "the linear layer" and got == _deep_numbers(**{**named, "symbols": 44})[part]:
             cause = "the number of symbols is an argument: use it"
-        fail(f"{expected:,} parameters in {what} ({shown})", f"{got:,}", cause)
+        fail(f"{expected:,} parameters in {part} ({shown})", f"{got:,}", cause)
     total = sum(parameter.numel() for parameter in model.parameters())
     expected = sum(parts.values())
     if total != expected:
@@ -246,7 +243,7 @@ def _deep_counts(model: Any, named: dict[str, Any]) -> None:
         fail(f"{expected:,} parameters ({shown})", f"{total:,}", cause)
 
 
-def _rnn_cause(rnn: Any, named: dict[str, Any], otherwise: str) -> str:
+def _rnn_cause(rnn: nn.Module, named: dict[str, Any], otherwise: str) -> str:
     bands = named.get("bands", 20)
     if not rnn.bidirectional:
         return "the network hears both directions: bidirectional=True"
@@ -268,9 +265,6 @@ def _rnn_cause(rnn: Any, named: dict[str, Any], otherwise: str) -> str:
 
 def _deep_layers(model_class: Callable) -> None:
     """Fail unless a small network computes, with its own weights, what it should."""
-    import torch
-    from torch import nn
-
     model = call(model_class, bands=7, symbols=6, hidden=3, layers=2, dropout=0.3)
     dropouts = [layer for layer in model.cnn if isinstance(layer, nn.Dropout2d)]
     if [layer.p for layer in dropouts] != [0.3, 0.3]:
@@ -337,20 +331,18 @@ def _deep_layers(model_class: Callable) -> None:
         compare(got, expected, lambda: known, cause, 1e-4, "a logit")
 
 
-def _deep_cnn(model: Any, x: Any, low: float = 0, high: float = 20, turned: bool = False) -> Any:
+def _deep_cnn(
+    model: nn.Module, x: Tensor, low: float = 0, high: float = 20, turned: bool = False
+) -> Tensor:
     """The convolutions of a model, with torch's functions and the model's weights."""
-    import torch
-    from torch import nn
-
-    functional = torch.nn.functional
     convolutions = [layer for layer in model.cnn if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in model.cnn if isinstance(layer, nn.BatchNorm2d)]
     shapes = (((2, 2), (20, 5)), ((2, 1), (10, 5)))
     for layer, norm, (stride, padding) in zip(convolutions, norms, shapes, strict=True):
-        x = functional.conv2d(x, layer.weight, layer.bias, stride, padding)
+        x = F.conv2d(x, layer.weight, layer.bias, stride, padding)
         if turned:
             x = x.clamp(low, high)
-        x = functional.batch_norm(
+        x = F.batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )
         if not turned:
@@ -358,7 +350,7 @@ def _deep_cnn(model: Any, x: Any, low: float = 0, high: float = 20, turned: bool
     return x
 
 
-def _deep_head(model: Any, x: Any, batch_first: bool = False) -> Any:
+def _deep_head(model: nn.Module, x: Tensor, batch_first: bool = False) -> Tensor:
     """The logits for a sequence of features."""
     if batch_first:
         x = x.transpose(0, 1)
@@ -374,8 +366,6 @@ def _deep_head(model: Any, x: Any, batch_first: bool = False) -> Any:
 @own_random
 def speech_ctc(model_class: Callable) -> None:
     """``model_class(bands, symbols, channels=96, hidden=128, layers=LAYERS, dropout=0.0)``."""
-    from torch import nn
-
     default = _default_layers(model_class)
     small = {"channels": 5, "hidden": 4, "layers": [(3, 2), (4, 1)]}
     wide = {"channels": 6, "layers": [(7, 1), (3, 2), (5, 2)]}
@@ -428,9 +418,7 @@ def _small_parts(
     }
 
 
-def _small_counts(model: Any, bands: int, symbols: int, named: dict[str, Any]) -> None:
-    from torch import nn
-
+def _small_counts(model: nn.Module, bands: int, symbols: int, named: dict[str, Any]) -> None:
     parts = _small_parts(bands, symbols, **named)
     kinds = {
         "the convolutions": nn.Conv1d,
@@ -445,25 +433,25 @@ def _small_counts(model: Any, bands: int, symbols: int, named: dict[str, Any]) -
         "the linear layer": "nn.Linear(2 * hidden, symbols)",
     }
     shown = f"{bands} bands, {symbols} symbols" + (f", {named}" if named else "")
-    for what, expected in parts.items():
-        found = [module for module in model.modules() if isinstance(module, kinds[what])]
+    for part, expected in parts.items():
+        found = [module for module in model.modules() if isinstance(module, kinds[part])]
         got = sum(parameter.numel() for module in found for parameter in module.parameters())
         if got == expected:
             continue
-        cause = causes[what]
-        if what == "the convolutions":
+        cause = causes[part]
+        if part == "the convolutions":
             cause = {
-                _small_parts(bands, symbols, **{**named, "layers": [(5, 1), (5, 1)]})[what]: (
+                _small_parts(bands, symbols, **{**named, "layers": [(5, 1), (5, 1)]})[part]: (
                     "layers is an argument: use it"
                 ),
-                _small_parts(bands, symbols, **{**named, "channels": 96})[what]: (
+                _small_parts(bands, symbols, **{**named, "channels": 96})[part]: (
                     "the number of channels is an argument: use it"
                 ),
-                _small_parts(bands, symbols, **named, bias=False)[what]: (
+                _small_parts(bands, symbols, **named, bias=False)[part]: (
                     "the convolutions have a bias"
                 ),
             }.get(got, cause)
-        if what == "the recurrent network" and found:
+        if part == "the recurrent network" and found:
             rnn = found[0]
             if len(found) > 1 or rnn.num_layers != 1:
                 cause = "one recurrent layer"
@@ -471,7 +459,7 @@ def _small_counts(model: Any, bands: int, symbols: int, named: dict[str, Any]) -
                 cause = "the network hears both directions: bidirectional=True"
             elif rnn.hidden_size != named.get("hidden", 128):
                 cause = "the size of the hidden state is an argument: use it"
-        fail(f"{expected:,} parameters in {what} ({shown})", f"{got:,}", cause)
+        fail(f"{expected:,} parameters in {part} ({shown})", f"{got:,}", cause)
     total = sum(parameter.numel() for parameter in model.parameters())
     if total != sum(parts.values()):
         cause = "convolutions, batch norms, rnn and output are all: no further layers"
@@ -480,8 +468,6 @@ def _small_counts(model: Any, bands: int, symbols: int, named: dict[str, Any]) -
 
 def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) -> None:
     """Fail unless a network computes, with its own weights, what it should."""
-    import torch
-
     symbols = 14  # another number than those of the frames below
     model = call(model_class, 9, symbols, channels=5, hidden=4, **named)
     random = generator(11)
@@ -491,7 +477,7 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
                 noise = torch.randn(value.shape, generator=random)
                 value.copy_(0.5 + noise.abs() if name.endswith("_var") else 0.6 * noise)
     model.eval()
-    for what, frames, counts in (
+    for kind, frames, counts in (
         ("of full length", 17, [17, 17]),
         ("of different lengths", 23, [14, 23, 7, 11]),
         ("that are all padded", 31, [12, 25, 8]),
@@ -506,7 +492,7 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
         try:
             got = call(model, *given)
         except CheckFailed as error:
-            _about_packing(error, what, model, layers)
+            _about_packing(error, kind, model, layers)
             raise
         unchanged(clips, given[0], "features")
         unchanged(lengths, given[1], "lengths")
@@ -543,32 +529,28 @@ def _small_layers(model_class: Callable, layers: list, named: dict[str, Any]) ->
             )
             if not model.rnn.batch_first:
                 cause = "nn.GRU takes (frame, batch, feature) unless it has batch_first=True"
-            compare(log_probs, expected, mistakes, cause, 1e-4, f"a log_prob of clips {what}")
+            compare(log_probs, expected, mistakes, cause, 1e-4, f"a log_prob of clips {kind}")
 
 
-def _about_packing(error: CheckFailed, what: str, model: Any, layers: list) -> None:
+def _about_packing(error: CheckFailed, kind: str, model: nn.Module, layers: list) -> None:
     """Fail with the cause of an error that torch raised about lengths, if it is one."""
     raised = str(error.__cause__)
     if "enforce_sorted" in raised or "sorted" in raised:
         cause = "pack_padded_sequence(..., enforce_sorted=False): clips come in any order"
-        fail(f"log_probs of clips {what}", "lengths that are not sorted", cause)
+        fail(f"log_probs of clips {kind}", "lengths that are not sorted", cause)
     if "must match" in raised or "size" in raised or "length" in raised.lower():
         cause = (
             "the lengths that go on are those behind the convolutions: output_frames(lengths, "
             "layers so far), and pad_packed_sequence(..., total_length=x.shape[2])"
         )
-        from torch import nn
-
         convolutions = [module for module in model.modules() if isinstance(module, nn.Conv1d)]
         paddings = [layer.padding for layer in convolutions]
         if paddings != [(kernel // 2,) for kernel, _ in layers]:
             cause = "every convolution is padded: padding=kernel // 2"
-        fail(f"log_probs of clips {what}", raised.splitlines()[0][:120], cause)
+        fail(f"log_probs of clips {kind}", raised.splitlines()[0][:120], cause)
 
 
-def _right_lengths(out: Any, counts: list[int], layers: list) -> None:
-    import torch
-
+def _right_lengths(out: object, counts: list[int], layers: list) -> None:
     cause = "one number of frames for each clip"
     same_shape(out, (len(counts),), cause)
     same_dtype(out, torch.int64, "lengths are int64: output_frames(lengths, layers)")
@@ -592,10 +574,10 @@ def _right_lengths(out: Any, counts: list[int], layers: list) -> None:
 
 
 def _heard(
-    model: Any,
-    x: Any,
+    model: nn.Module,
+    x: Tensor,
     layers: list,
-    lengths: Any = None,
+    lengths: Tensor | None = None,
     *,
     masks: Callable = lambda layer: True,
     packed: bool = True,
@@ -604,19 +586,15 @@ def _heard(
     direction: str = "both",
     turn: Callable | None = None,
     head: Callable | None = None,
-) -> Any:
+) -> Tensor:
     """Log-probabilities, operation by operation, and what may be wrong on the way.
 
     Without lengths: of clips that have no padding.
     """
-    import torch
-    from torch import nn
-
-    functional = torch.nn.functional
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv1d)]
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
 
-    def silent(x: Any, counts: list[int], layer: int) -> Any:
+    def silent(x: Tensor, counts: list[int], layer: int) -> Tensor:
         if not masks(layer):
             return x
         return x * (torch.arange(x.shape[2]) < torch.tensor(counts)[:, None])[:, None]
@@ -625,11 +603,11 @@ def _heard(
     x = silent(x, counts, 0)
     for number, (kernel, stride) in enumerate(layers):
         convolution, batch_norm = convolutions[number], norms[number]
-        x = functional.conv1d(x, convolution.weight, convolution.bias, stride, kernel // 2)
+        x = F.conv1d(x, convolution.weight, convolution.bias, stride, kernel // 2)
         if relu == "before":
             x = x.relu()
         if norm:
-            x = functional.batch_norm(
+            x = F.batch_norm(
                 x,
                 batch_norm.running_mean,
                 batch_norm.running_var,
@@ -658,10 +636,8 @@ def _heard(
     return logits.log_softmax(dim=2) if head is None else head(logits)
 
 
-def _steps(rnn: Any, x: Any, suffix: str) -> Any:
+def _steps(rnn: nn.Module, x: Tensor, suffix: str) -> Tensor:
     """One direction of a GRU, step by step: (frame, hidden)."""
-    import torch
-
     weights = [
         getattr(rnn, f"{name}_l0{suffix}")
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -675,8 +651,8 @@ def _steps(rnn: Any, x: Any, suffix: str) -> Any:
 
 
 def _small_mistakes(
-    model: Any, clips: Any, lengths: Any, layers: list, valid: Any
-) -> dict[str, Any]:
+    model: nn.Module, clips: Tensor, lengths: Tensor, layers: list, valid: Tensor
+) -> dict[str, Tensor]:
     """Causes, and the log-probabilities of valid frames to which they lead."""
     last = len(layers)
     run = partial(_heard, model, clips, layers, lengths)
@@ -723,16 +699,14 @@ def _small_mistakes(
 
 def _small_dropout(model_class: Callable) -> None:
     """Fail unless dropout is there in training, and only then."""
-    import torch
-
     x, lengths = torch.randn(3, 9, 21, generator=generator(12)), torch.tensor([21, 15, 9])
     for dropout in (0.0, 0.5):
         named = {"dropout": dropout} if dropout else {}
         model = call(model_class, 9, 6, channels=8, hidden=8, **named)
         model.train()
         with torch.no_grad():
-            one, other = (call(model, x.clone(), lengths)[0] for _ in range(2))
-        if torch.allclose(one, other) != (dropout == 0):
+            first, second = (call(model, x.clone(), lengths)[0] for _ in range(2))
+        if torch.allclose(first, second) != (dropout == 0):
             if dropout:
                 cause = "nn.Dropout(dropout) in front of the linear layer: the argument is not used"
                 fail("dropout in training for dropout=0.5", "the same outputs twice", cause)
@@ -740,8 +714,8 @@ def _small_dropout(model_class: Callable) -> None:
             fail("the same outputs twice without dropout", "others", cause)
         model.eval()
         with torch.no_grad():
-            one, other = (call(model, x.clone(), lengths)[0] for _ in range(2))
-        if not torch.equal(one, other):
+            first, second = (call(model, x.clone(), lengths)[0] for _ in range(2))
+        if not torch.equal(first, second):
             cause = "dropout in training only: nn.Dropout, or training=self.training"
             fail("no dropout in eval mode", "random outputs", cause)
         model.train()

@@ -1,7 +1,4 @@
-"""Checks of a recurrent network: one step of an LSTM, a classifier, transfer, large batches.
-
-Notebook: 03_mfcc_lstm_augmentation.ipynb
-"""
+"""Checks of a recurrent network: one step of an LSTM, a classifier, transfer, large batches."""
 
 from __future__ import annotations
 
@@ -10,12 +7,15 @@ import math
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     CheckFailed,
     attempt,
+    by_hand,
     call,
     close,
     compare,
@@ -34,8 +34,6 @@ from course_utils.checks.core import (
 
 def lstm_cell(answer: Callable) -> None:
     """``answer(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh) -> (h, c)`` of the next step."""
-    import torch
-
     random = generator(3)
     for batch, inputs, hidden in ((3, 5, 4), (1, 2, 6)):
         sizes = [
@@ -49,11 +47,8 @@ def lstm_cell(answer: Callable) -> None:
         ]
         given = [torch.randn(size, generator=random) for size in sizes]
         before = [value.clone() for value in given]
-        with (
-            mock.patch("torch.lstm_cell", _by_hand),
-            mock.patch("torch._VF.lstm_cell", _by_hand),
-            mock.patch("torch._VF.lstm", _by_hand),
-        ):
+        places = ("torch.lstm_cell", "torch._VF.lstm_cell", "torch._VF.lstm")
+        with by_hand("arithmetic of your own", "LSTM", places):
             result = call(answer, *given)
         for value, after in zip(before, given, strict=True):
             unchanged(value, after, "states and weights")
@@ -79,41 +74,32 @@ def lstm_cell(answer: Callable) -> None:
     passed("equal to torch's LSTM cell, h and c, for two sizes")
 
 
-def _half(which: int, *given: Any) -> dict[str, Any]:
+def _half(which: int, *given: Tensor) -> dict[str, Tensor]:
     return {cause: both[which] for cause, both in _cell_mistakes(*given).items()}
 
 
-def _by_hand(*arguments: Any, **named: Any) -> None:
-    raise CheckFailed(
-        "expected arithmetic of your own, got a call of torch's LSTM; "
-        "likely cause: the exercise is to do by hand what it does"
-    )
-
-
 def _cell_mistakes(
-    x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any
-) -> dict[str, tuple[Any, Any]]:
+    x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Causes, and the h and c to which they lead."""
-    import torch
-
     sigmoid, tanh = torch.sigmoid, torch.tanh
     from_x, from_h = x @ w_ih.T, h @ w_hh.T
     rows = from_x + b_ih + from_h + b_hh
 
     def step(
-        rows: Any = rows,
+        rows: Tensor = rows,
         order: tuple = (0, 1, 2, 3),
         gate: Callable = sigmoid,
         candidate: Callable = tanh,
         squash: Callable = tanh,
-        old: Any = c,
-    ) -> tuple[Any, Any]:
+        old: Tensor = c,
+    ) -> tuple[Tensor, Tensor]:
         parts = rows.chunk(4, dim=1)
         i, f, g, o = (parts[place] for place in order)
         new = gate(f) * old + gate(i) * candidate(g)
         return gate(o) * squash(new), new
 
-    def same(value: Any) -> Any:
+    def same(value: Tensor) -> Tensor:
         return value
 
     i, f, g, o = rows.chunk(4, dim=1)
@@ -167,9 +153,6 @@ def _named(order: tuple) -> str:
 @own_random
 def speech_lstm(model_class: Callable) -> None:
     """``model_class(classes, features=12, hidden=64, layers=3)``; ``model(x, lengths=None)``."""
-    import torch
-    from torch import nn
-
     small = {"features": 7, "hidden": 6, "layers": 2}
     for classes, named in ((10, {}), (11, {}), (35, {}), (5, small)):
         model = call(model_class, classes, **named)
@@ -243,10 +226,8 @@ def _count_causes(classes: int, named: dict[str, int]) -> dict[int, str]:
     }
 
 
-def _layers_compute(model: Any) -> None:
+def _layers_compute(model: nn.Module) -> None:
     """Fail unless a small network gives the logits that its weights lead to."""
-    import torch
-
     random = generator(5)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -259,7 +240,7 @@ def _layers_compute(model: Any) -> None:
         ("that are all padded", 9, 3, [3, 7, 2]),
         ("alone", 6, 1, [4]),
     )
-    for what, frames, batch, counts in cases:
+    for kind, frames, batch, counts in cases:
         clips = torch.randn(batch, 7, frames, generator=random)
         lengths = None if counts is None else torch.tensor(counts)
         for row, count in enumerate(counts or []):  # rubbish, and not only zeros, behind a clip
@@ -268,14 +249,14 @@ def _layers_compute(model: Any) -> None:
         try:
             got = call(model, *given)
         except CheckFailed as error:
-            if what != "that are all padded" or not isinstance(error.__cause__, Exception):
+            if kind != "that are all padded" or not isinstance(error.__cause__, Exception):
                 raise
             cause = (
                 "no clip fills all frames of this batch, and pad_packed_sequence ends with the "
                 "longest clip: take the number of frames from what it returns"
             )
             raised = f"{type(error.__cause__).__name__}: {error.__cause__}"
-            fail(f"logits for clips {what}", textwrap.shorten(raised, 120), cause)
+            fail(f"logits for clips {kind}", textwrap.shorten(raised, 120), cause)
         unchanged(clips, given[0], "features")
         if lengths is not None:
             unchanged(lengths, given[1], "lengths")
@@ -294,9 +275,9 @@ def _layers_compute(model: Any) -> None:
         )[0]
         got = got.detach()
         total = torch.ones(batch)
-        for kind, values in (("probabilities", got), ("log-probabilities", got.exp())):
+        for scale, values in (("probabilities", got), ("log-probabilities", got.exp())):
             if torch.allclose(values.sum(dim=1), total, atol=1e-4):
-                fail("logits", kind, "the loss applies log-softmax, not the model")
+                fail("logits", scale, "the loss applies log-softmax, not the model")
         with torch.no_grad():
             compare(
                 got,
@@ -304,17 +285,15 @@ def _layers_compute(model: Any) -> None:
                 partial(_logit_mistakes, model, clips, counts),
                 "the mean of the last layer's outputs over the frames of each clip, then linear",
                 1e-4,
-                f"a logit of clips {what}",
+                f"a logit of clips {kind}",
             )
         if got_gradient is None:
             cause = "no torch.no_grad(), .detach() or .data in forward"
             fail("a gradient in the LSTM", "none", cause)
 
 
-def _run(model: Any, clips: Any, keep: int | None = None) -> list[Any]:
+def _run(model: nn.Module, clips: Tensor) -> list[Tensor]:
     """Outputs of every layer, step by step with torch's cell: each (batch, frame, hidden)."""
-    import torch
-
     lstm, x, layers = model.lstm, clips, []
     for layer in range(lstm.num_layers):
         weights = [
@@ -331,10 +310,8 @@ def _run(model: Any, clips: Any, keep: int | None = None) -> list[Any]:
     return layers
 
 
-def _logits(model: Any, clips: Any, counts: list[int] | None) -> Any:
+def _logits(model: nn.Module, clips: Tensor, counts: list[int] | None) -> Tensor:
     """The oracle: each clip alone, without its padding."""
-    import torch
-
     counts = counts or [clips.shape[2]] * len(clips)
     means = [
         _run(model, clip[None, :, :count].transpose(1, 2))[-1][0].mean(dim=0)
@@ -343,15 +320,13 @@ def _logits(model: Any, clips: Any, counts: list[int] | None) -> Any:
     return torch.stack(means) @ model.output.weight.T + model.output.bias
 
 
-def _logit_mistakes(model: Any, clips: Any, counts: list[int] | None) -> dict[str, Any]:
+def _logit_mistakes(model: nn.Module, clips: Tensor, counts: list[int] | None) -> dict[str, Tensor]:
     """Causes, and the logits to which they lead."""
-    import torch
-
     frames = clips.shape[2]
     lengths = torch.tensor(counts or [frames] * len(clips))
     valid = (torch.arange(frames) < lengths[:, None])[..., None]  # (batch, frame, 1)
 
-    def linear(states: Any) -> Any:
+    def linear(states: Tensor) -> Tensor:
         return states @ model.output.weight.T + model.output.bias
 
     layers = _run(model, clips.transpose(1, 2))
@@ -408,10 +383,8 @@ def _logit_mistakes(model: Any, clips: Any, counts: list[int] | None) -> dict[st
     return known
 
 
-def _up_to(states: Any, lengths: Any) -> Any:
+def _up_to(states: Tensor, lengths: Tensor) -> Tensor:
     """The mean over the first frames of each clip."""
-    import torch
-
     valid = (torch.arange(states.shape[1]) < lengths[:, None])[..., None]
     return (states * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 
@@ -419,10 +392,8 @@ def _up_to(states: Any, lengths: Any) -> Any:
 # ---------------------------------------------------------------- transfer
 
 
-def _small_model() -> Any:
+def _small_model() -> nn.Module:
     """A network whose names and shapes set traps."""
-    import torch
-    from torch import nn
 
     class Small(nn.Module):
         def __init__(self):
@@ -451,11 +422,9 @@ def transfer(load_matching: Callable, freeze_all_but: Callable) -> None:
 
 
 def _loads(answer: Callable) -> None:
-    import torch
-
     random = generator(6)
 
-    def numbers(tensor: Any) -> Any:
+    def numbers(tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():
             return torch.full_like(tensor, 7)
         return torch.randn(tensor.shape, generator=random) + 3
@@ -528,12 +497,10 @@ def _loads(answer: Callable) -> None:
 
 
 def _freezes(answer: Callable, prefix: str) -> None:
-    import torch
-
     model = _small_model()
     x = torch.randn(7, 6, generator=generator(1))
     y = torch.arange(7) % 3
-    cross_entropy = torch.nn.functional.cross_entropy
+    cross_entropy = F.cross_entropy
     cross_entropy(model(x), y).backward()  # gradients from before must not move anything either
     wanted = {name for name, _ in model.named_parameters() if name.startswith(prefix)}
     for name, parameter in model.named_parameters():  # as another stage may have left them
@@ -559,8 +526,8 @@ def _freezes(answer: Callable, prefix: str) -> None:
     if not isinstance(got, list):
         cause = "return a list: the optimiser and you will both go through it"
         fail("a list of parameters", type(got).__name__, cause)
-    if not all(isinstance(parameter, torch.nn.Parameter) for parameter in got):
-        kind = next(type(p).__name__ for p in got if not isinstance(p, torch.nn.Parameter))
+    if not all(isinstance(parameter, nn.Parameter) for parameter in got):
+        kind = next(type(p).__name__ for p in got if not isinstance(p, nn.Parameter))
         cause = "the optimiser takes the parameters themselves, not their names or copies"
         fail("parameters", kind, cause)
     ids = {name: id(parameter) for name, parameter in model.named_parameters()}
@@ -590,8 +557,6 @@ def _freezes(answer: Callable, prefix: str) -> None:
 @own_random
 def accumulation(answer: Callable) -> None:
     """``answer(model, optimiser, x, y, parts)``: one step as that of the whole batch."""
-    import torch
-    from torch import nn
 
     class Watched(nn.Module):
         """A linear model that remembers the sizes of its batches."""
@@ -616,10 +581,10 @@ def accumulation(answer: Callable) -> None:
         steps = []
         optimiser.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
         attempt(answer, model, optimiser, x.clone(), y.clone(), parts)
-        most = math.ceil(10 / parts)
-        if max(model.sizes, default=0) > most:
+        largest = math.ceil(10 / parts)
+        if max(model.sizes, default=0) > largest:
             cause = "the whole batch does not fit into memory: torch.chunk(x, parts)"
-            fail(f"parts of at most {most} clips", f"one of {max(model.sizes)}", cause)
+            fail(f"parts of at most {largest} clips", f"one of {max(model.sizes)}", cause)
         if sum(model.sizes) != 10:
             cause = "every part goes through the model once, the last, smaller one too"
             fail("10 clips", f"{sum(model.sizes)} clips", cause)
@@ -630,7 +595,7 @@ def accumulation(answer: Callable) -> None:
         error = torch.softmax(x @ weight.T + bias, dim=1) - torch.eye(3)[y]
         pieces = [
             (e.T @ part / len(part), len(part))
-            for e, part in zip(error.split(most), x.split(most), strict=True)
+            for e, part in zip(error.split(largest), x.split(largest), strict=True)
         ]
         whole = error.T @ x / 10
         step = partial(_stepped, weight)
@@ -660,5 +625,5 @@ def accumulation(answer: Callable) -> None:
     passed("one step from 1, 4, 3 and 7 parts is the step of the whole batch")
 
 
-def _stepped(weight: Any, gradient: Any) -> Any:
+def _stepped(weight: Tensor, gradient: Tensor) -> Tensor:
     return weight - 0.5 * gradient

@@ -1,7 +1,4 @@
-"""Checks of text: normalising, characters and indices, error rates, n-grams.
-
-Notebook: 04_common_voice_ctc.ipynb
-"""
+"""Checks of text: normalising, characters and indices, error rates, n-grams."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from course_utils.checks.core import CheckFailed, attempt, call, close, equal, fail, passed
+from course_utils.checks.core import CheckFailed, attempt, call, close, equal, fail, method, passed
 
 # ---------------------------------------------------------------- characters
 
@@ -114,10 +111,14 @@ def _normal_mistakes(text: str, table: dict[str, str]) -> dict[str, str]:
         ),
         "the table is not used": run(nfc, lower, spaces),
         "characters that are not in the table stay": run(
-            nfc, lower, lambda text: "".join(table.get(one, "") for one in text), spaces
+            nfc, lower, lambda text: "".join(table.get(letter, "") for letter in text), spaces
         ),
         "what is no letter of a to z may stay, too: only the table decides": run(
-            nfc, lower, each, lambda text: "".join(one for one in text if one in known), spaces
+            nfc,
+            lower,
+            each,
+            lambda text: "".join(letter for letter in text if letter in known),
+            spaces,
         ),
     }
 
@@ -133,19 +134,19 @@ def _encodes(mapping: Callable) -> None:
             cause = "each map has its own symbols: self.symbols, not an attribute of the class"
         fail("len 8 for 7 symbols and the blank", size, cause)
     for text in ("a zébœ'", "bab", ""):
-        got = call(_method(charmap, "encode"), text)
+        got = call(method(charmap, "encode"), text)
         if not isinstance(got, list):
             fail("a list", type(got).__name__, "encode returns a list of int")
         if not all(type(token) is int for token in got):
             kinds = sorted({type(token).__name__ for token in got})
             fail("a list of int", f"a list of {', '.join(kinds)}", "one index for each character")
-        places = [symbols.index(one) for one in text]
+        places = [symbols.index(letter) for letter in text]
         known = {
             "token 0 is the blank: symbols[0] is token 1": places,
             "symbols keep the order in which they are given": [
-                sorted(symbols).index(one) + 1 for one in text
+                sorted(symbols).index(letter) + 1 for letter in text
             ],
-            "tokens follow symbols, not the code points": [ord(one) for one in text],
+            "tokens follow symbols, not the code points": [ord(letter) for letter in text],
             "repeated letters stay: nothing is collapsed here": [
                 place + 1
                 for at, place in enumerate(places)
@@ -156,7 +157,7 @@ def _encodes(mapping: Callable) -> None:
         expected = [place + 1 for place in places]
         equal(got, expected, known, "symbols[0] is token 1, and so on", repr(text))
         tokens = list(got)
-        back = call(_method(charmap, "decode"), tokens)
+        back = call(method(charmap, "decode"), tokens)
         if tokens != got:
             fail("tokens as they were", "changed ones", "make a new text: leave the list alone")
         equal(back, text, {}, 'decode undoes encode: a text, "".join(...)', f"decode({expected})")
@@ -174,16 +175,7 @@ def _encodes(mapping: Callable) -> None:
         fail(f"a ValueError of decode({tokens})", got, cause)
 
 
-def _method(thing: Any, name: str) -> Callable:
-    """A method of an answer, if it has one of this name."""
-    method = getattr(thing, name, None)
-    if not callable(method):
-        cause = f"def {name}(self, ...) stands inside the class, further in than its head"
-        fail(f"a method {name}", "none", cause)
-    return method
-
-
-def _refuses(charmap: Any, text: str, unknown: str) -> None:
+def _refuses(charmap: object, text: str, unknown: str) -> None:
     """Fail unless unknown characters raise a ValueError that names each of them."""
     try:
         got = attempt(charmap.encode, text)
@@ -201,7 +193,7 @@ def _refuses(charmap: Any, text: str, unknown: str) -> None:
                 0: "an unknown character is no blank: raise ValueError and name it",
                 -1: "str.find says -1 for what it does not find: raise ValueError and name it",
                 None: "dict.get says None for what it does not find: raise ValueError and name it",
-            }.get(next((one for one in got if one in (0, -1, None)), 1), cause)
+            }.get(next((token for token in got if token in (0, -1, None)), 1), cause)
         if got == [4] or text == "A":
             cause = "encode does not normalise: A is unknown here, and raises ValueError"
         fail(f"a ValueError of encode({text!r})", repr(got), cause)
@@ -226,18 +218,18 @@ class _Symbol:
     """Compares as its name does, and counts how often it is asked."""
 
     asked = 0
-    most = 0
+    limit = 0
 
     def __init__(self, name: int):
         self.name = name
 
     def __eq__(self, other: object) -> bool:
         _Symbol.asked += 1
-        if _Symbol.asked > _Symbol.most:
+        if _Symbol.asked > _Symbol.limit:
             cause = (
                 "a recursion that solves the same part again and again: keep the results in a table"
             )
-            fail("at most a few comparisons for each pair", f"more than {_Symbol.most:,}", cause)
+            fail("at most a few comparisons for each pair", f"more than {_Symbol.limit:,}", cause)
         return isinstance(other, _Symbol) and self.name == other.name
 
     def __hash__(self) -> int:
@@ -275,9 +267,9 @@ def edit_distance(answer: Callable, rate: Callable) -> None:
     reference, hypothesis = (
         [_Symbol(name) for name in chance.choices(range(5), k=size)] for size in (38, 43)
     )
-    _Symbol.asked, _Symbol.most = 0, 10 * 38 * 43
+    _Symbol.asked, _Symbol.limit = 0, 10 * 38 * 43
     got = call(answer, reference, hypothesis)
-    names = [[one.name for one in sequence] for sequence in (reference, hypothesis)]
+    names = [[symbol.name for symbol in sequence] for sequence in (reference, hypothesis)]
     total = _distance(*names)
     if not (isinstance(got, tuple) and sum(got) == total and got[1] - got[2] == 5):
         fail(f"{total} errors", got, "as before, for 38 symbols against 43")
@@ -330,11 +322,11 @@ def _distance(
     return table[n][m]
 
 
-def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
+def _right_errors(got: object, reference: Sequence, hypothesis: Sequence) -> None:
     """Fail unless `got` are the numbers of a shortest way from reference to hypothesis."""
     right = _splits(reference, hypothesis)
     total = sum(min(right))
-    what = f"{reference!r} and {hypothesis!r}"
+    case = f"{reference!r} and {hypothesis!r}"
     if isinstance(got, int | float):
         cause = "return three numbers: (substitutions, insertions, deletions)"
         fail("(substitutions, insertions, deletions)", got, cause)
@@ -350,8 +342,8 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
     words = not isinstance(reference, str)
     place_by_place = sum(a != b for a, b in zip(reference, hypothesis, strict=False))
     missing, more = (
-        sum((Counter(one) - Counter(other)).values())
-        for one, other in ((reference, hypothesis), (hypothesis, reference))
+        sum((Counter(first) - Counter(second)).values())
+        for first, second in ((reference, hypothesis), (hypothesis, reference))
     )
     distance = functools.partial(_distance, reference, hypothesis)
     totals = {
@@ -381,7 +373,7 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
             "an insertion is a symbol that only the hypothesis has: insertions and deletions "
             "are swapped"
         )
-    elif any(_permuted(got, way) for way in right):
+    elif any(sorted(got) == sorted(way) for way in right):
         cause = "the order is (substitutions, insertions, deletions)"
     elif sum(got) == total:
         cause = "as many errors as there should be, but no way has them in these kinds"
@@ -390,11 +382,7 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
     elif sum(got) > total and cause.startswith("the smallest"):
         cause = "there is a shorter way: the smallest of the three ways into each cell"
     named = " or ".join(map(str, sorted(right)[:3]))
-    fail(f"{named} for {what}", got, cause)
-
-
-def _permuted(one: tuple, other: tuple) -> bool:
-    return sorted(one) == sorted(other)
+    fail(f"{named} for {case}", got, cause)
 
 
 def _error_rates(rate: Callable) -> None:
@@ -471,7 +459,7 @@ def ngram(answer: Callable) -> None:
     ]
     for model in models:  # all of them, before any is asked: each has counts of its own
         given = [list(sentence) for sentence in sentences]
-        attempt(_method(model, "fit"), given)
+        attempt(method(model, "fit"), given)
         if given != sentences:
             fail("sentences as they were", "changed ones", "[0] * (order - 1) + sentence is new")
     for model, case in zip(models, cases, strict=True):
@@ -484,21 +472,21 @@ def ngram(answer: Callable) -> None:
             total = sum(model.probability(history, symbol) for symbol in range(1, symbols))
             close(total, 1, "all symbols but the blank sum to 1", 1e-9, "a sum")
     hand = call(answer, 2, 3)
-    attempt(_method(hand, "fit"), [[1, 2, 1]])
+    attempt(method(hand, "fit"), [[1, 2, 1]])
     # p(1) = (2 + 1/2) / (3 + 1) = 5/8; behind 2 comes 1: (1 + 5/8) / (1 + 1) = 13/16.
     _right_probability(hand, (2,), 1, [[1, 2, 1]], (2, 3, 1.0), 13 / 16)
     passed("hand-worked counts, and orders 1 to 4 recounted; every history sums to 1")
 
 
 def _right_probability(
-    model: Any,
+    model: object,
     history: tuple[int, ...],
     symbol: int,
     sentences: list[list[int]],
     case: tuple[int, int, float],
     by_hand: float | None = None,
 ) -> None:
-    got = call(_method(model, "probability"), history, symbol)
+    got = call(method(model, "probability"), history, symbol)
     if isinstance(got, bool) or not isinstance(got, int | float):
         fail("a float", type(got).__name__, "probability(history, symbol) is a number")
     expected = _interpolated(history, symbol, sentences, *case) if by_hand is None else by_hand
@@ -508,8 +496,8 @@ def _right_probability(
     mistakes = _ngram_mistakes(history, symbol, sentences, *case)
     cause = next((why for why, value in mistakes.items() if abs(value - got) <= 1e-9), cause)
     order, symbols, weight = case
-    what = f"p({symbol} | {history}) = {expected:.6g} with order {order}, {symbols} symbols"
-    fail(f"{what}, weight {weight:g}", f"{got:.6g}", cause)
+    case = f"p({symbol} | {history}) = {expected:.6g} with order {order}, {symbols} symbols"
+    fail(f"{case}, weight {weight:g}", f"{got:.6g}", cause)
 
 
 def _interpolated(
