@@ -19,9 +19,14 @@ from course_utils.checks.core import (
     short,
 )
 
+# 1.1 - Pad or trim to one second
+
 
 def fit_to_length(answer: Callable) -> None:
-    """``answer(waveform (channel, time), samples) -> (channel, samples)``."""
+    """A clip is padded with zeros at its end, or cut there.
+
+    ``answer(waveform (channel, time), samples) -> (channel, samples)``
+    """
     # Sizes are small and all different, so that swapped axes or a fixed 16,000 cannot pass.
     cases = [(1, 7, 12), (1, 12, 7), (2, 5, 9), (3, 9, 5), (1, 6, 6), (1, 0, 4), (1, 1, 16_000)]
     for channels, time, samples in cases:
@@ -65,10 +70,17 @@ def _unset_memory_is_nan() -> Iterator[None]:
         torch.set_deterministic_debug_mode(before)
 
 
+# 1.2 - Words to indices and back
+
+
 def vocabulary(
     make_vocabulary: Callable, words_to_indices: Callable, indices_to_words: Callable
 ) -> None:
-    """Three answers: the sorted list of words, words to indices, indices to words."""
+    """The words sorted, each once; words to indices and back; an unknown word is an error.
+
+    ``make_vocabulary(words) -> list``, ``words_to_indices(words, vocabulary) -> (word,)``,
+    ``indices_to_words(indices, vocabulary) -> list``
+    """
     # Nine words, so that the arbitrary order of a set cannot be the alphabetical one by luck.
     spoken = ["yes", "no", "up", "yes", "down", "left", "no", "stop", "right", "go", "on"]
     expected = ["down", "go", "left", "no", "on", "right", "stop", "up", "yes"]
@@ -104,8 +116,14 @@ def vocabulary(
     fail("a KeyError or ValueError for the unknown word 'banana'", got, cause)
 
 
+# 1.3 - The shapes of a batch
+
+
 def collate(answer: Callable) -> None:
-    """``answer(items, vocabulary) -> waveforms (batch, 1, 16000), labels (batch,)``."""
+    """Items of a corpus become a batch of waveforms and labels, in their order.
+
+    ``answer(items, vocabulary) -> waveforms (batch, 1, 16000), labels (batch,)``
+    """
     words = ["bed", "bird", "cat", "dog"]  # nobody says bird: not every batch has every word
     lengths = [16_000, 9_000, 1, 12_345, 17_000]
     said = ["dog", "bed", "dog", "cat", "bed"]
@@ -147,8 +165,14 @@ def collate(answer: Callable) -> None:
     passed("5 clips of unequal length became (5, 1, 16000) and (5,)")
 
 
+# 1.10 - Split by speaker
+
+
 def split_by_speaker(answer: Callable) -> None:
-    """``answer(speakers, test_share, seed) -> is_test`` (one bool a clip)."""
+    """No speaker is on both sides, and the seed alone decides who is where.
+
+    ``answer(speakers, test_share, seed) -> is_test``, one bool a clip
+    """
     random = np.random.default_rng(3)
     # Shares of 11 and 13 speakers are 2.75 and 3.25: to round is not to cut, in neither direction.
     for count, share, expected in ((20, 0.25, 5), (6, 1 / 6, 1), (11, 0.25, 3), (13, 0.25, 3)):

@@ -24,9 +24,14 @@ from course_utils.checks.core import (
     short,
 )
 
+# 1.4 - The multilayer perceptron
+
 
 def mlp(model_class: Callable) -> None:
-    """``model_class(classes, inputs=16000)``: inputs-128-64-classes on ``(batch, 1, inputs)``."""
+    """Parameters as counted by hand, and logits as three multiplications by hand.
+
+    ``model_class(classes, inputs=16000)``: inputs-128-64-classes on ``(batch, 1, inputs)``
+    """
     for sizes, parameters in (((35,), 2_058_659), ((10,), 2_057_034), ((10, 24), 12_106)):
         model = call(model_class, *sizes)
         got = sum(parameter.numel() for parameter in model.parameters())
@@ -66,8 +71,14 @@ def mlp(model_class: Callable) -> None:
     passed("2,058,659 parameters for 35 words, and the layers compute what they should")
 
 
+# 1.5 - From logits to a loss
+
+
 def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
-    """``log_softmax(logits (batch, classes))`` and ``nll_loss(log_probs, labels (batch,))``."""
+    """Equal to arithmetic in plain Python, also for large logits.
+
+    ``log_softmax(logits (batch, classes))`` and ``nll_loss(log_probs, labels (batch,))``
+    """
     logits = 3 * torch.randn(4, 7, generator=generator(1), dtype=torch.float64)
     # The oracle: exp and log of plain Python numbers, one row at a time.
     expected = [
@@ -141,8 +152,14 @@ def _all_one(values: Tensor) -> bool:
     return bool(((values - 1).abs() < 1e-5).all())
 
 
+# 1.6 - One training step
+
+
 def training_step(answer: Callable) -> None:
-    """``answer(model, optimiser, waveforms, labels) -> float``, the loss before the step."""
+    """The weights move as the closed form of the gradient says.
+
+    ``answer(model, optimiser, waveforms, labels) -> float``, the loss before the step
+    """
     torch.manual_seed(0)
     features = torch.randn(6, 5, generator=generator(2), dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 2, 0, 1])
@@ -195,8 +212,14 @@ def training_step(answer: Callable) -> None:
     passed("three steps move the weights as the closed form says")
 
 
+# 1.7 - Evaluation
+
+
 def evaluate(answer: Callable) -> None:
-    """``answer(model, waveforms, labels, batch_size) -> (loss, accuracy)``."""
+    """Loss and accuracy over all clips, in eval mode, without gradients, batch by batch.
+
+    ``answer(model, waveforms, labels, batch_size) -> (loss, accuracy)``
+    """
 
     class Watched(nn.Module):
         """Returns its input as logits; with noise in train mode; remembers how it was called."""
@@ -267,8 +290,14 @@ def evaluate(answer: Callable) -> None:
     passed("loss and accuracy of 7 clips in batches of 7, 3 and 100")
 
 
+# 1.8 - Overfit one batch
+
+
 def overfit_one_batch(answer: Callable) -> None:
-    """``answer(model, waveforms, labels, steps, learning_rate) -> list of losses``."""
+    """The losses are those of Adam on one batch, with the gradient in closed form.
+
+    ``answer(model, waveforms, labels, steps, learning_rate) -> list of losses``
+    """
     torch.manual_seed(0)
     steps, rate = 60, 0.02
     waveforms = torch.randn(12, 1, 40, generator=generator(8), dtype=torch.float64)
@@ -333,22 +362,14 @@ def _adam_losses(
     return losses
 
 
-class _Trap:
-    """Unpickling it raises: stands for a checkpoint that carries code."""
-
-    def __reduce__(self):
-        return _spring, ()
-
-
-def _spring():
-    _sprung.append(True)
-
-
-_sprung: list[bool] = []
+# 1.9 - Save and load
 
 
 def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
-    """``save_weights(model, path)`` and ``load_weights(model, path)``."""
+    """The loaded model predicts the same; a file that carries code is refused.
+
+    ``save_weights(model, path)`` and ``load_weights(model, path)``
+    """
 
     def make_model() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
@@ -416,3 +437,17 @@ def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
                 "strict=False skips what does not fit, and leaves random weights",
             )
     passed("the loaded model predicts the same, and a file that carries code is refused")
+
+
+class _Trap:
+    """Unpickling it raises: stands for a checkpoint that carries code."""
+
+    def __reduce__(self):
+        return _spring, ()
+
+
+def _spring():
+    _sprung.append(True)
+
+
+_sprung: list[bool] = []

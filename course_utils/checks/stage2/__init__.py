@@ -4,17 +4,14 @@ A notebook imports this package as ``checks``.
 """
 
 from course_utils.checks.stage2.convolution import (
-    batch_norm,
     convolve,
     halve_rate,
-    one_cycle,
     output_length,
     pad_batch,
-    predict,
     receptive_field,
-    run_epoch,
-    waveform_cnn,
 )
+from course_utils.checks.stage2.network import batch_norm, predict, waveform_cnn
+from course_utils.checks.stage2.training import one_cycle, run_epoch
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
 
 __all__ = [  # noqa: RUF022  in the order of the exercises

@@ -18,12 +18,8 @@ from course_utils.checks.stage3.features import (
     mel_filterbank,
     power_spectrum,
 )
-from course_utils.checks.stage3.recurrent import (
-    accumulation,
-    lstm_cell,
-    speech_lstm,
-    transfer,
-)
+from course_utils.checks.stage3.recurrent import lstm_cell, speech_lstm
+from course_utils.checks.stage3.training import accumulation, transfer
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
 
 __all__ = [  # noqa: RUF022  in the order of the exercises

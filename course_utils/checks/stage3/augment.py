@@ -34,11 +34,14 @@ def _samples(got: Tensor, waveforms: Tensor) -> None:
         fail("samples", "not a number", "a division by zero, or a logarithm of zero")
 
 
-# ---------------------------------------------------------------- speed and noise
+# 3.6 - Faster and slower
 
 
 def change_speed(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``."""
+    """Equal to NumPy's interpolation, each clip with its own factor.
+
+    ``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``
+    """
     ramp = torch.tensor([10.0, 20.0, 30.0, 40.0]).expand(4, 1, 4)
     random = generator(6)
     noise = 2 * torch.rand(6, 1, 203, generator=random) - 1
@@ -123,8 +126,14 @@ def _speed_mistakes(rows: Tensor, factors: Tensor, counted: Tensor) -> dict[str,
     }
 
 
+# 3.7 - Noise at a signal-to-noise ratio
+
+
 def add_noise(answer: Callable) -> None:
-    """``answer(waveforms, noises (batch, 1, time), snr (batch,)) -> (batch, 1, time)``."""
+    """The ratio is measured in what was added; silence stays silence.
+
+    ``answer(waveforms, noises (batch, 1, time), snr (batch,)) -> (batch, 1, time)``
+    """
     random = generator(7)
     speech = torch.randn(5, 1, 640, generator=random) + 0.3
     speech[..., 320:] *= 0.05  # half of it is nearly silent, as in a clip with one short word
@@ -237,11 +246,14 @@ def _noise_mistakes(speech: Tensor, noises: Tensor, snr: Tensor) -> dict[str, Te
     }
 
 
-# ---------------------------------------------------------------- worked examples
+# Worked examples
 
 
 def shift(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), samples (batch,)) -> (batch, 1, time)``."""
+    """Clips move later and earlier, each by its own number.
+
+    ``answer(waveforms (batch, 1, time), samples (batch,)) -> (batch, 1, time)``
+    """
     _moved(
         answer,
         [5, 0, -4, 11, -1],
@@ -250,7 +262,10 @@ def shift(answer: Callable) -> None:
 
 
 def pad(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), before (batch,)) -> (batch, 1, time)``."""
+    """Silence goes in front of each clip.
+
+    ``answer(waveforms (batch, 1, time), before (batch,)) -> (batch, 1, time)``
+    """
     _moved(answer, [5, 0, 7, 11, 1], "5, 0, 7, all and 1 samples of silence in front")
 
 
@@ -299,7 +314,10 @@ def _move_mistakes(clips: Tensor, samples: Tensor) -> dict[str, Tensor]:
 
 
 def gain(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``."""
+    """Each clip times its factor, clipped to [-1, 1].
+
+    ``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``
+    """
     waveforms = 1.2 * torch.rand(5, 1, 90, generator=generator(9)) - 0.6
     factors = torch.tensor([0.5, 1.0, 1.5, 4.0, 0.0])
     clips, own = waveforms.clone(), factors.clone()
@@ -337,7 +355,10 @@ def gain(answer: Callable) -> None:
 
 @own_random
 def augmentation(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), generator) -> (batch, 1, time)``."""
+    """The generator decides all, and each clip and each batch is treated differently.
+
+    ``answer(waveforms (batch, 1, time), generator) -> (batch, 1, time)``
+    """
     time = torch.arange(16_000) / 16_000
     word = 0.3 * torch.sin(2 * math.pi * 220 * time) * torch.sin(math.pi * time)
     waveforms = word.repeat(6, 1, 1)

@@ -23,11 +23,14 @@ from course_utils.checks.core import (
     unchanged,
 )
 
-# ---------------------------------------------------------------- frames and spectra
+# 3.1 - Frames and a window
 
 
 def frame(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), window, hop) -> (batch, frames, window)``."""
+    """Windows around every hop, sample by sample.
+
+    ``answer(waveforms (batch, 1, time), window, hop) -> (batch, frames, window)``
+    """
     for batch, time, window, hop in (
         (2, 16_000, 512, 320),
         (3, 1003, 64, 50),
@@ -93,8 +96,14 @@ def _frame_mistakes(rows: Tensor, window: int, hop: int) -> dict[str, Tensor]:
     return known
 
 
+# 3.2 - The power spectrum
+
+
 def power_spectrum(answer: Callable) -> None:
-    """``answer(frames (batch, frames, window)) -> (batch, frames, window // 2 + 1)``."""
+    """Equal to sums of cosines and sines.
+
+    ``answer(frames (batch, frames, window)) -> (batch, frames, window // 2 + 1)``
+    """
     time = torch.arange(32)
     tone = 0.5 * torch.cos(2 * math.pi * 3 * time / 32).repeat(2, 3, 1)
     random = generator(2)
@@ -155,11 +164,14 @@ def _power_mistakes(real: Tensor, imaginary: Tensor, frames: Tensor) -> dict[str
     }
 
 
-# ---------------------------------------------------------------- mel
+# 3.3 - A mel filterbank
 
 
 def mel_filterbank(answer: Callable) -> None:
-    """``answer(bands, bins, sample_rate) -> (bins, bands)``."""
+    """Every weight as worked out by hand.
+
+    ``answer(bands, bins, sample_rate) -> (bins, bands)``
+    """
     for bands, bins, rate in ((40, 257, 16_000), (6, 33, 8000), (11, 101, 22_050), (1, 5, 16_000)):
         got = call(answer, bands, bins, rate)
         known = {
@@ -282,8 +294,14 @@ def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Tensor]:
     }
 
 
+# 3.4 - Decibels, clip by clip
+
+
 def decibels(answer: Callable) -> None:
-    """``answer(power (batch, frames, bands)) -> the same shape, in dB``."""
+    """Levels in plain Python, each clip with 80 dB of its own.
+
+    ``answer(power (batch, frames, bands)) -> the same shape, in dB``
+    """
     random = generator(4)
     # 0, -90, -40, -100, -20 and -10 dB: the second and the fourth come up to -80 dB.
     hand = torch.tensor([[[1.0, 1e-9], [1e-4, 0.0], [0.01, 0.1]]])
@@ -349,8 +367,14 @@ def _decibel_mistakes(power: Tensor) -> dict[str, Tensor]:
     }
 
 
+# 3.5 - The discrete cosine transform
+
+
 def dct_matrix(answer: Callable) -> None:
-    """``answer(coefficients, bands) -> (bands, coefficients)``."""
+    """Every entry by its definition; the columns are orthonormal.
+
+    ``answer(coefficients, bands) -> (bands, coefficients)``
+    """
     for coefficients, bands in ((12, 40), (5, 8), (23, 23), (2, 2)):
         got = call(answer, coefficients, bands)
         shape_of(

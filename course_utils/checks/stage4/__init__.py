@@ -8,24 +8,14 @@ from course_utils.checks.stage4.batches import (
     spec_augment,
     statistics,
 )
-from course_utils.checks.stage4.ctc import (
-    beam_search,
-    brute_force,
-    collapse,
-    ctc_loss,
-    feasible,
-    greedy,
-)
-from course_utils.checks.stage4.network import (
-    deep_speech,
-    output_frames,
-    speech_ctc,
-)
-from course_utils.checks.stage4.text import (
-    char_map,
-    edit_distance,
-    ngram,
-)
+from course_utils.checks.stage4.ctc import brute_force, ctc_loss
+from course_utils.checks.stage4.decoding import beam_search, greedy
+from course_utils.checks.stage4.language import ngram
+from course_utils.checks.stage4.large_network import deep_speech
+from course_utils.checks.stage4.lengths import output_frames
+from course_utils.checks.stage4.network import speech_ctc
+from course_utils.checks.stage4.paths import collapse, feasible
+from course_utils.checks.stage4.text import char_map, edit_distance
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
 
 __all__ = [  # noqa: RUF022  in the order of the exercises

@@ -24,7 +24,7 @@ from course_utils.checks.core import (
     unchanged,
 )
 
-# ---------------------------------------------------------------- mean and standard deviation
+# 4.2 - Mean and spread, in one pass
 
 
 class _Once:
@@ -43,7 +43,10 @@ class _Once:
 
 
 def statistics(answer: Callable) -> None:
-    """``answer(clips, each (band, frame)) -> (mean (band, 1), std (band, 1))``."""
+    """Equal to plain Python, in one pass and without rounding errors.
+
+    ``answer(clips, each (band, frame)) -> (mean (band, 1), std (band, 1))``
+    """
     random = generator(2)
 
     def clips(bands: int, counts: tuple, mean: float, std: float) -> list:
@@ -159,12 +162,15 @@ def _of_statistics(which: int, clips: list) -> dict[str, Tensor]:
     return {cause: value for cause, value in known.items() if not bool(value.isnan().any())}
 
 
-# ---------------------------------------------------------------- masks
+# 4.3 - SpecAugment, within each clip
 
 
 @own_random
 def spec_augment(answer: Callable) -> None:
-    """``answer(features (batch, band, frame), lengths, bands, frames, generator)``: masked."""
+    """Masks of their own for each clip, inside its own frames.
+
+    ``answer(features (batch, band, frame), lengths, bands, frames, generator)``: masked
+    """
     bands, frames = 4, 10  # the widest masks
     lengths = torch.tensor([60, 60, 25, 60, 8, 60, 3, 60, 1, 60] * 80)
     features = torch.rand(len(lengths), 9, 60, generator=generator(3)) + 0.5  # nowhere 0
@@ -319,11 +325,14 @@ def _covered(seen: list[tuple], name: str) -> None:
         fail(f"{reach} from the start on", at_start, cause)
 
 
-# ---------------------------------------------------------------- a batch of sentences
+# 4.4 - Sort and pad
 
 
 def collate_sequences(answer: Callable) -> None:
-    """``answer([(features (band, frame), tokens), ...])``: features, lengths, targets, lengths."""
+    """Longest first, zeros behind the end, and each target beside its own clip.
+
+    ``answer([(features (band, frame), tokens), ...])``: features, lengths, targets, lengths
+    """
     random = generator(4)
     batches = [
         [(5, [3, 1, 2]), (9, [4]), (2, [1, 1, 5, 2]), (9, [2, 2]), (7, []), (9, [6, 7, 8, 9, 1])],
