@@ -201,58 +201,57 @@ def _norm_mistakes(
 # 2.10 - Predict one clip of any length and rate
 
 
+class _Ear(nn.Module):
+    """Hears how many zero crossings there are: a stand-in with a known right answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+        self.calls = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append((x.detach().clone(), self.training, torch.is_grad_enabled()))
+        if x.shape != (1, 1, 8000):
+            return torch.zeros(len(x), 3)  # the check will say what is wrong
+        crossings = (x[..., 1:] * x[..., :-1] < 0).sum(dim=2)[:, 0]  # (batch,)
+        centres = torch.tensor([400.0, 1600.0, 4000.0])
+        return -((crossings[:, None] - centres) / 400).square() + 0 * self.unused
+
+
+def _tone(hz: float, samples: int, rate: int) -> Tensor:
+    return 0.5 * torch.sin(2 * math.pi * hz * torch.arange(samples) / rate + 0.1)[None]
+
+
+def _clips() -> dict[str, tuple[Tensor, int, str | None, list[str]]]:
+    """By name: waveform, sample rate, the word to be heard, and the notes to be made."""
+    quiet = 0.01 * _tone(200.0, 24_000, 8000)
+    quiet[:, :8000] += 0.02  # an offset has a large sum, but little energy
+    quiet[:, 8960:16_960] = _tone(800, 8000, 8000)
+    stereo = _tone(800, 44_100, 44_100) * torch.tensor([[1.0], [0.5]])
+    notes = {
+        "stereo": ["averaged 2 channels", "resampled from 44100 Hz"],
+        "long": ["resampled from 16000 Hz", "kept the loudest second of 12000 samples"],
+    }
+    return {
+        "a quiet second at 8 kHz": (0.002 * _tone(200, 8000, 8000), 8000, "low", []),
+        "0.3 s": (_tone(667, 2400, 8000), 8000, "low", ["padded from 2400 samples"]),
+        "3 s": (quiet, 8000, "middle", ["kept the loudest second of 24000 samples"]),
+        "44.1 kHz stereo": (stereo, 44_100, "middle", notes["stereo"]),
+        "16 kHz, 1.5 s": (_tone(800, 24_000, 16_000), 16_000, "middle", notes["long"]),
+        "silence": (torch.zeros(1, 5000), 16_000, None, ["silence"]),
+        "silence in stereo": (torch.zeros(2, 44_100), 44_100, None, ["silence"]),
+    }
+
+
 def predict(answer: Callable) -> None:
     """Clips of any length, rate and number of channels reach the network as one second.
 
     ``answer(model, words, waveform (channel, time), sample_rate) -> word, p, notes``
     """
-
-    class Ear(nn.Module):
-        """Hears how many zero crossings there are: a stand-in with a known right answer."""
-
-        def __init__(self):
-            super().__init__()
-            self.unused = nn.Parameter(torch.zeros(1))
-            self.calls = []
-
-        def forward(self, x):
-            self.calls.append((x.detach().clone(), self.training, torch.is_grad_enabled()))
-            if x.shape != (1, 1, 8000):
-                return torch.zeros(len(x), 3)  # the check will say what is wrong
-            crossings = (x[..., 1:] * x[..., :-1] < 0).sum(dim=2)[:, 0]  # (batch,)
-            centres = torch.tensor([400.0, 1600.0, 4000.0])
-            return -((crossings[:, None] - centres) / 400).square() + 0 * self.unused
-
     words = ["low", "middle", "high"]
-    time = torch.arange(8000) / 8000
-
-    def tone(hz: float, samples: int, rate: int) -> Tensor:
-        return 0.5 * torch.sin(2 * math.pi * hz * torch.arange(samples) / rate + 0.1)[None]
-
-    quiet = 0.01 * tone(200.0, 24_000, 8000)
-    quiet[:, :8000] += 0.02  # an offset has a large sum, but little energy
-    quiet[:, 8960:16_960] = 0.5 * torch.sin(2 * math.pi * 800 * time + 0.1)
-    cases = {
-        "a quiet second at 8 kHz": (0.002 * tone(200, 8000, 8000), 8000, "low", []),
-        "0.3 s": (tone(667, 2400, 8000), 8000, "low", ["padded from 2400 samples"]),
-        "3 s": (quiet, 8000, "middle", ["kept the loudest second of 24000 samples"]),
-        "44.1 kHz stereo": (
-            tone(800, 44_100, 44_100) * torch.tensor([[1.0], [0.5]]),
-            44_100,
-            "middle",
-            ["averaged 2 channels", "resampled from 44100 Hz"],
-        ),
-        "16 kHz, 1.5 s": (
-            tone(800, 24_000, 16_000),
-            16_000,
-            "middle",
-            ["resampled from 16000 Hz", "kept the loudest second of 12000 samples"],
-        ),
-        "silence": (torch.zeros(1, 5000), 16_000, None, ["silence"]),
-        "silence in stereo": (torch.zeros(2, 44_100), 44_100, None, ["silence"]),
-    }
-    for name, (waveform, rate, word, notes) in cases.items():
-        model = Ear().train()
+    clips = _clips()
+    for name, (waveform, rate, word, notes) in clips.items():
+        model = _Ear().train()
         before = waveform.clone()
         result = attempt(answer, model, words, waveform, rate)
         if not (isinstance(result, tuple | list) and len(result) == 3):
@@ -269,29 +268,9 @@ def predict(answer: Callable) -> None:
             if "silence" in str(got_notes):
                 cause = "silence is when every sample is zero; a quiet clip is none"
             fail(f"notes {notes} for {name}", got_notes, cause)
-        if len(model.calls) != 1:
-            fail("one call of the model", f"{len(model.calls)} calls", "one batch of one clip")
-        heard, training, gradients = model.calls[0]
-        if heard.shape != (1, 1, 8000):
-            cause = "one second at 8 kHz, with a batch axis: waveform[None]"
-            fail("a batch of shape (1, 1, 8000)", tuple(heard.shape), cause)
-        if training:
-            fail("eval mode", "train mode", "call model.eval() before you predict")
-        if gradients:
-            fail("no gradients", "gradients recorded", "with torch.no_grad():")
-        second = _second(waveform, rate)[None]
+        heard = _asked_once(model)
         exact = not any("loudest" in note for note in notes)
-        energy = float(heard.square().sum() / second.square().sum())
-        if abs(energy - 1) > 0.02:
-            cause = "the second whose squares have the largest sum, not the first or a peak"
-            if len(waveform) > 1:
-                cause = "the mean of the channels, not their sum, and not the first"
-            elif exact:
-                cause = "the samples as they are, neither louder nor softer"
-            fail(f"a second with the energy of {name}", f"{energy:.2f} of it", cause)
-        if exact and float((heard - second).abs().max()) > 0.01 * float(second.abs().max()):
-            cause = "the clip as it is, then zeros: F.pad(waveform, (0, missing))"
-            fail(f"the samples of {name}", "others, or at another place", cause)
+        _right_second(heard, waveform, rate, name, exact)
         if got_word != word:
             cause = "argmax over the classes (dim=1), then the word at that position"
             fail(f"{word!r} for {name}", repr(got_word), cause)
@@ -300,12 +279,43 @@ def predict(answer: Callable) -> None:
             got = textwrap.shorten(f"{type(probability).__name__} {probability}", 60)
             fail("a float from 0 to 1", got, cause)
         with torch.no_grad():
-            expected = float(Ear()(heard).softmax(dim=1).max())
+            expected = float(_Ear()(heard).softmax(dim=1).max())
         cause = "softmax(dim=1) over the classes, at the word that was found"
         close(probability, expected, cause, 1e-4, "a probability")
         if not torch.equal(before, waveform):
             fail("the clip unchanged", "a changed clip", "work on a copy, not in place")
-    passed(f"{', '.join(cases)}: each was handled and said")
+    passed(f"{', '.join(clips)}: each was handled and said")
+
+
+def _asked_once(model: _Ear) -> Tensor:
+    """What the model heard; fail unless it was asked once, as a model is to be asked."""
+    if len(model.calls) != 1:
+        fail("one call of the model", f"{len(model.calls)} calls", "one batch of one clip")
+    heard, training, gradients = model.calls[0]
+    if heard.shape != (1, 1, 8000):
+        cause = "one second at 8 kHz, with a batch axis: waveform[None]"
+        fail("a batch of shape (1, 1, 8000)", tuple(heard.shape), cause)
+    if training:
+        fail("eval mode", "train mode", "call model.eval() before you predict")
+    if gradients:
+        fail("no gradients", "gradients recorded", "with torch.no_grad():")
+    return heard
+
+
+def _right_second(heard: Tensor, waveform: Tensor, rate: int, name: str, exact: bool) -> None:
+    """Fail unless the model heard the right second; with `exact`, sample by sample."""
+    second = _second(waveform, rate)[None]
+    energy = float(heard.square().sum() / second.square().sum())
+    if abs(energy - 1) > 0.02:
+        cause = "the second whose squares have the largest sum, not the first or a peak"
+        if len(waveform) > 1:
+            cause = "the mean of the channels, not their sum, and not the first"
+        elif exact:
+            cause = "the samples as they are, neither louder nor softer"
+        fail(f"a second with the energy of {name}", f"{energy:.2f} of it", cause)
+    if exact and float((heard - second).abs().max()) > 0.01 * float(second.abs().max()):
+        cause = "the clip as it is, then zeros: F.pad(waveform, (0, missing))"
+        fail(f"the samples of {name}", "others, or at another place", cause)
 
 
 def _second(waveform: Tensor, rate: int) -> Tensor:

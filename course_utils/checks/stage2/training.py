@@ -21,94 +21,62 @@ from course_utils.checks.core import (
 # 2.8 - One epoch, for training and for evaluation
 
 
+class _Watched(nn.Module):
+    """A linear model that remembers how it was called: mode, gradients, names of the clips."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(4, 3)
+        self.calls = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append((self.training, torch.is_grad_enabled(), x[:, 0].tolist()))
+        return self.linear(x)
+
+
+class _Halving:
+    """A scheduler: the rate halves with each step."""
+
+    def __init__(self, optimiser: torch.optim.Optimizer):
+        self.optimiser, self.steps = optimiser, 0
+
+    def step(self) -> None:
+        self.steps += 1
+        self.optimiser.param_groups[0]["lr"] /= 2
+
+
+class _Augment:
+    """Turns clips over, and remembers the sizes of the batches."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        self.sizes.append(len(batch))
+        return -batch
+
+
 def run_epoch(answer: Callable) -> None:
     """Evaluation in order and untouched, training shuffled, augmented and scheduled.
 
     ``answer(model, waveforms, labels, batch_size, optimiser, scheduler, augment)``
     """
-
-    class Watched(nn.Module):
-        """A linear model that remembers how it was called."""
-
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.linear = nn.Linear(4, 3)
-            self.calls = []
-
-        def forward(self, x):
-            self.calls.append((self.training, torch.is_grad_enabled(), x[:, 0].tolist()))
-            return self.linear(x)
-
     x = torch.randn(10, 4, generator=generator(3))
     x[:, 0] = torch.arange(1, 11) / 10  # the first number names the clip
     y = torch.arange(10) % 3
-    augmented = []
-
-    def augment(batch):
-        augmented.append(len(batch))
-        return -batch
-
-    class Halving:
-        """A scheduler: the rate halves with each step."""
-
-        def __init__(self, optimiser):
-            self.optimiser, self.steps = optimiser, 0
-
-        def step(self):
-            self.steps += 1
-            self.optimiser.param_groups[0]["lr"] /= 2
-
-    model = Watched().train()
-    result = call(answer, model, x, y, 4, None, None, augment)
-    _two_floats(result)
-    if any(training for training, _, _ in model.calls):
-        fail("eval mode", "train mode", "without an optimiser: model.eval() or model.train(False)")
-    if any(gradients for _, gradients, _ in model.calls):
-        cause = "without an optimiser: torch.no_grad() or torch.set_grad_enabled(False)"
-        fail("no gradients", "gradients recorded", cause)
-    if augmented:
-        fail("clips as they are", "augmented ones", "evaluation does not augment, even if it could")
-    order = _rows_seen(model.calls, len(x))
-    if _flat(order) != list(range(10)):
-        fail("the clips in order", "another order", "evaluation does not shuffle")
-    _mean_over_clips(result, model.linear, x, y, order)
-
-    orders = []
-    for rate in (0.0, 0.5):
-        model = Watched().eval()
-        weight, bias = model.linear.weight.detach().clone(), model.linear.bias.detach().clone()
-        optimiser = torch.optim.SGD(model.parameters(), lr=rate)
-        scheduler = Halving(optimiser)
-        augmented.clear()
-        torch.manual_seed(len(orders))
-        result = call(answer, model, x, y, 4, optimiser, scheduler, augment)
-        _two_floats(result)
-        if not all(training and gradients for training, gradients, _ in model.calls):
-            cause = "with an optimiser: model.train(), gradients on"
-            fail("train mode", "eval mode, or no gradients", cause)
-        order = _rows_seen(model.calls, len(x))
-        orders.append(_flat(order))
-        if augmented != [len(rows) for rows in order]:
-            cause = "in training x = augment(x) for each batch, if augment is given"
-            fail(f"augment called {len(order)} times", f"{len(augmented)} times", cause)
-        if any(value > 0 for _, _, batch in model.calls for value in batch):
-            cause = "augment returns a new batch: x = augment(x), before model(x)"
-            fail("augmented clips in the model", "the clips as they were", cause)
-        if scheduler.steps != len(order):
-            cause = "scheduler.step() after each optimiser step, not after each epoch"
-            fail(f"{len(order)} steps of the scheduler", scheduler.steps, cause)
-        if rate == 0:  # the weights stand still
-            _mean_over_clips(result, model.linear, -x, y, order)
-    if orders[0] == list(range(10)) or orders[0] == orders[1]:
+    _evaluates(answer, x, y)
+    first, *_ = _trains(answer, x, y, seed=0, rate=0.0)
+    second, model, weight, bias = _trains(answer, x, y, seed=1, rate=0.5)
+    if _flat(first) == list(range(10)) or _flat(first) == _flat(second):
         fail("a random order in training", "always the same", "torch.randperm(len(labels))")
     if torch.equal(model.linear.weight, weight):
         fail("weights that moved", "the same", "zero_grad, backward, step: is one missing?")
 
-    def descend(rates, keep=0.0):
+    def descend(rates: list[float], keep: float = 0.0) -> Tensor:
         """Weights in closed form; `keep` is the part of the gradient that is not emptied."""
         w, b, dw, db = weight, bias, 0.0, 0.0
-        for rows, rate in zip(order, rates, strict=True):
+        for rows, rate in zip(second, rates, strict=True):
             error = torch.softmax(-x[rows] @ w.T + b, dim=1) - torch.eye(3)[y[rows]]
             dw = keep * dw + error.T @ -x[rows] / len(rows)
             db = keep * db + error.mean(dim=0)
@@ -124,6 +92,53 @@ def run_epoch(answer: Callable) -> None:
     cause = recognised(model.linear.weight, known, cause, 1e-4)
     close(model.linear.weight, descend(rates), cause, 1e-4, "a weight after three steps")
     passed("evaluation in order and untouched, training shuffled, augmented and scheduled")
+
+
+def _evaluates(answer: Callable, x: Tensor, y: Tensor) -> None:
+    """Fail unless an epoch without an optimiser leaves all as it is."""
+    model, augment = _Watched().train(), _Augment()
+    result = call(answer, model, x, y, 4, None, None, augment)
+    _two_floats(result)
+    if any(training for training, _, _ in model.calls):
+        fail("eval mode", "train mode", "without an optimiser: model.eval() or model.train(False)")
+    if any(gradients for _, gradients, _ in model.calls):
+        cause = "without an optimiser: torch.no_grad() or torch.set_grad_enabled(False)"
+        fail("no gradients", "gradients recorded", cause)
+    if augment.sizes:
+        fail("clips as they are", "augmented ones", "evaluation does not augment, even if it could")
+    order = _rows_seen(model.calls, len(x))
+    if _flat(order) != list(range(10)):
+        fail("the clips in order", "another order", "evaluation does not shuffle")
+    _mean_over_clips(result, model.linear, x, y, order)
+
+
+def _trains(
+    answer: Callable, x: Tensor, y: Tensor, *, seed: int, rate: float
+) -> tuple[list[list[int]], _Watched, Tensor, Tensor]:
+    """Fail unless an epoch trains; returns rows, model, and its weight and bias of before."""
+    model, augment = _Watched().eval(), _Augment()
+    weight, bias = model.linear.weight.detach().clone(), model.linear.bias.detach().clone()
+    optimiser = torch.optim.SGD(model.parameters(), lr=rate)
+    scheduler = _Halving(optimiser)
+    torch.manual_seed(seed)
+    result = call(answer, model, x, y, 4, optimiser, scheduler, augment)
+    _two_floats(result)
+    if not all(training and gradients for training, gradients, _ in model.calls):
+        cause = "with an optimiser: model.train(), gradients on"
+        fail("train mode", "eval mode, or no gradients", cause)
+    order = _rows_seen(model.calls, len(x))
+    if augment.sizes != [len(rows) for rows in order]:
+        cause = "in training x = augment(x) for each batch, if augment is given"
+        fail(f"augment called {len(order)} times", f"{len(augment.sizes)} times", cause)
+    if any(value > 0 for _, _, batch in model.calls for value in batch):
+        cause = "augment returns a new batch: x = augment(x), before model(x)"
+        fail("augmented clips in the model", "the clips as they were", cause)
+    if scheduler.steps != len(order):
+        cause = "scheduler.step() after each optimiser step, not after each epoch"
+        fail(f"{len(order)} steps of the scheduler", scheduler.steps, cause)
+    if rate == 0:  # the weights stand still
+        _mean_over_clips(result, model.linear, -x, y, order)
+    return order, model, weight, bias
 
 
 def _rows_seen(calls: list, clips: int) -> list[list[int]]:
