@@ -28,6 +28,10 @@ _REGION = re.compile(
     re.MULTILINE,
 )
 
+#: Ids of the exercises whose reference solution was loaded in this process: a result that was
+#: measured afterwards says so.
+loaded_references: set[str] = set()
+
 
 class NotebookError(ValueError):
     """A notebook breaks a convention of the course; the message says which, and in which cell."""

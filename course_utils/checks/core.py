@@ -7,12 +7,14 @@ import math
 import re
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from unittest import mock
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch import Tensor
 
 
 class CheckFailed(AssertionError):
@@ -34,6 +36,9 @@ class NotFilledIn(NotImplementedError):
         return [f"NotImplementedError: {self}"]
 
 
+# ---------------------------------------------------------------- saying it
+
+
 def fail(expected: Any, got: Any, cause: str) -> None:
     """Raise the AssertionError that every check raises.
 
@@ -46,9 +51,24 @@ def fail(expected: Any, got: Any, cause: str) -> None:
     raise CheckFailed(f"expected {expected}, got {got}; likely cause: {cause}")
 
 
-def passed(what: str) -> None:
+def passed(message: str) -> None:
     """Print the one line of a check that passed."""
-    print(f"Passed: {what}")
+    print(f"Passed: {message}")
+
+
+def short(values: list[float], count: int = 8) -> str:
+    """The first `count` numbers of a list, for a message.
+
+    Examples
+    --------
+    >>> short([0.5, 1, 2.25], count=2)
+    '[0.5, 1, ...]'
+    """
+    text = ", ".join(f"{value:.3g}" for value in values[:count])
+    return f"[{text}{', ...' if len(values) > count else ''}]"
+
+
+# ---------------------------------------------------------------- calling an answer
 
 
 def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
@@ -64,14 +84,14 @@ def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
         if isinstance(error, NotImplementedError) and str(error).startswith("Exercise"):
             # torch knows this kind of error, too, and means something else
             raise NotFilledIn(str(error)) from None
-        what = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+        raised = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
         cause = "the line of your code that the traceback above points at"
         for words, hint in _ERRORS.items():
             if re.search(words, str(error)):
                 cause += f" ({hint})"
                 break
         raise CheckFailed(
-            f"expected {_name(function)} to return, got {what}; likely cause: {cause}"
+            f"expected {_name(function)} to return, got {raised}; likely cause: {cause}"
         ) from error
 
 
@@ -101,11 +121,52 @@ def _name(function: Callable) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
+def method(answer: Any, name: str) -> Callable:
+    """A method of an answer; fail if it has none of this name."""
+    found = getattr(answer, name, None)
+    if not callable(found):
+        cause = f"def {name}(self, ...) stands inside the class, further in than its head"
+        fail(f"a method {name}", "none", cause)
+    return found
+
+
+@contextmanager
+def by_hand(expected: str, forbidden: str, places: Sequence[str]) -> Iterator[None]:
+    """While it is open, a call of one of torch's functions at these places is a failed check."""
+
+    def instead(*arguments: Any, **named: Any) -> None:
+        cause = "the exercise is to do by hand what it does"
+        fail(expected, f"a call of torch's {forbidden}", cause)
+
+    with ExitStack() as stack:
+        for place in places:
+            stack.enter_context(mock.patch(place, instead))
+        yield
+
+
+def generator(seed: int) -> torch.Generator:
+    """A seeded generator for the oracle's own numbers."""
+    return torch.Generator().manual_seed(seed)
+
+
+def own_random(check: Callable) -> Callable:
+    """Run a check from the same random state each time, and leave torch's state as it was."""
+
+    @functools.wraps(check)
+    def run(*answers: Any) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            check(*answers)
+
+    return run
+
+
+# ---------------------------------------------------------------- comparing
+
+
 def same_shape(got: Any, expected: tuple[int, ...], cause: str) -> None:
     """Fail unless `got` is a tensor of this shape."""
-    import torch
-
-    if not isinstance(got, torch.Tensor):
+    if not isinstance(got, Tensor):
         kind = type(got).__name__
         fail(
             f"a tensor of shape {expected}", kind, f"return a torch.Tensor; this is of type {kind}"
@@ -114,19 +175,30 @@ def same_shape(got: Any, expected: tuple[int, ...], cause: str) -> None:
         fail(f"shape {tuple(expected)}", f"shape {tuple(got.shape)}", cause)
 
 
-def same_dtype(got: Any, expected: Any, cause: str) -> None:
+def shape_of(got: Any, expected: tuple[int, ...], known: dict[tuple, str], otherwise: str) -> None:
+    """Fail unless the shape is right; `known` names the causes of other shapes."""
+    same_shape(got, expected, known.get(tuple(getattr(got, "shape", ())), otherwise))
+
+
+def same_dtype(got: Tensor, expected: torch.dtype, cause: str) -> None:
     """Fail unless the tensor `got` has this dtype."""
     if got.dtype != expected:
         fail(expected, got.dtype, cause)
 
 
-def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, what: str = "") -> None:
+def unchanged(before: Tensor, after: Tensor, name: str) -> None:
+    """Fail if an answer has written into what it was given; `name` is in the plural."""
+    if not torch.equal(before, after):
+        fail(
+            f"{name} as they were", "changed ones", "make new tensors, do not change them in place"
+        )
+
+
+def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, name: str = "") -> None:
     """Fail unless the numbers or tensors agree to `tolerance`, relative to the largest.
 
-    The message calls them `what`, such as "a loss".
+    The message calls them `name`, such as "a loss".
     """
-    import torch
-
     try:
         got_values = torch.as_tensor(got, dtype=torch.float64).detach()
     except (TypeError, ValueError, RuntimeError):
@@ -144,29 +216,10 @@ def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, what: st
         index = torch.unravel_index(torch.tensor(worst), expected_values.shape)
         place = f" at [{', '.join(str(int(number)) for number in index)}]"
     fail(
-        f"{what + ' of ' if what else ''}{float(expected_values.flatten()[worst]):.6g}{place}",
+        f"{name + ' of ' if name else ''}{float(expected_values.flatten()[worst]):.6g}{place}",
         f"{float(got_values.flatten()[worst]):.6g}",
         cause,
     )
-
-
-def own_random(check: Callable) -> Callable:
-    """Run a check from the same random state each time, and leave torch's state as it was."""
-
-    @functools.wraps(check)
-    def run(*answers: Any) -> None:
-        import torch
-
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            check(*answers)
-
-    return run
-
-
-def shape_of(got: Any, expected: tuple[int, ...], known: dict[tuple, str], otherwise: str) -> None:
-    """Fail unless the shape is right; `known` names the causes of other shapes."""
-    same_shape(got, expected, known.get(tuple(getattr(got, "shape", ())), otherwise))
 
 
 def compare(
@@ -175,26 +228,25 @@ def compare(
     mistakes: Callable[[], dict[str, Any]],
     otherwise: str,
     tolerance: float = 1e-5,
-    what: str = "",
+    name: str = "",
 ) -> None:
     """Fail unless `got` is `expected`, with the cause of the mistake that leads to just this.
 
-    `mistakes` returns causes, each with the result to which it leads.
+    `mistakes` returns causes, each with the result to which it leads; for the rest see
+    :func:`close`.
     """
     try:
-        close(got, expected, otherwise, tolerance, what)
+        close(got, expected, otherwise, tolerance, name)
     except CheckFailed:
         cause = recognised(got, mistakes(), otherwise, tolerance)
-        close(got, expected, cause, tolerance, what)
+        close(got, expected, cause, tolerance, name)
 
 
 def recognised(got: Any, known: dict[str, Any], otherwise: str, tolerance: float = 1e-5) -> str:
     """The first cause that leads to just what was got, or else `otherwise`.
 
-    The tolerance is relative to the largest number, as that of ``close`` is.
+    The tolerance is relative to the largest number, as that of :func:`close` is.
     """
-    import torch
-
     try:
         got = torch.as_tensor(got, dtype=torch.float64).detach()
     except (TypeError, ValueError, RuntimeError):
@@ -210,34 +262,12 @@ def recognised(got: Any, known: dict[str, Any], otherwise: str, tolerance: float
     return otherwise
 
 
-def equal(got: Any, expected: Any, known: dict[str, Any], otherwise: str, of: str = "") -> None:
+def equal(got: Any, expected: Any, known: dict[str, Any], otherwise: str, asked: str = "") -> None:
     """Fail unless two texts, numbers or lists are equal, with the first cause that leads to `got`.
 
-    `known` holds causes, each with the result to which it leads; `of` says what was asked.
+    `known` holds causes, each with the result to which it leads; `asked` says of what it was.
     """
     if got != expected:
         cause = next((cause for cause, value in known.items() if value == got), otherwise)
-        fail(f"{expected!r}{of and f' of {of}'}", textwrap.shorten(repr(got), 200), cause)
-
-
-def unchanged(before: Any, after: Any, what: str) -> None:
-    """Fail if an answer has written into what it was given."""
-    import torch
-
-    if not torch.equal(before, after):
-        fail(
-            f"{what} as they were", "changed ones", "make new tensors, do not change them in place"
-        )
-
-
-def generator(seed: int) -> torch.Generator:
-    """A seeded generator for the oracle's own numbers."""
-    import torch
-
-    return torch.Generator().manual_seed(seed)
-
-
-def short(values: list[float], most: int = 8) -> str:
-    """The first numbers of a list, for a message."""
-    text = ", ".join(f"{value:.3g}" for value in values[:most])
-    return f"[{text}{', ...' if len(values) > most else ''}]"
+        suffix = f" of {asked}" if asked else ""
+        fail(f"{expected!r}{suffix}", textwrap.shorten(repr(got), 200), cause)

@@ -7,9 +7,13 @@ import itertools
 import re
 from pathlib import Path
 
-from course_utils import settings
+import IPython
+from IPython.core.interactiveshell import InteractiveShell
 
-_references: set[str] = set()
+from course_utils import exercises, settings
+
+#: Worked cells with one of these tags are needed by what comes after them.
+_NEEDED = {"needs-for-checks", "needs-later"}
 
 
 class NoSuchExercise(KeyError):
@@ -23,21 +27,39 @@ class NoSuchExercise(KeyError):
 
 
 def references() -> list[str]:
-    """Ids of the exercises whose reference was loaded; the results table marks them."""
-    return sorted(_references, key=lambda exercise: [int(part) for part in exercise.split(".")])
+    """Ids of the exercises whose reference was loaded, in their order.
+
+    Returns
+    -------
+    list of str
+        Such as ``["1.3", "1.10"]``; the results table marks what was measured with them.
+    """
+    return sorted(
+        exercises.loaded_references,
+        key=lambda exercise: [int(part) for part in exercise.split(".")],
+    )
 
 
 def load_reference(exercise: str) -> None:
-    """Run the reference solution of an exercise, such as ``"1.3"``, in place of your own.
+    """Run the reference solution of an exercise in place of your own.
+
+    Parameters
+    ----------
+    exercise : str
+        Stage and number, such as ``"1.3"``.
 
     Raises
     ------
-    FileNotFoundError, KeyError
-        The notebook of solutions is not there; there is no such exercise.
+    FileNotFoundError
+        The notebook of solutions is not there.
+    KeyError
+        There is no such exercise.
+    RuntimeError
+        This is no notebook.
     """
     shell = _shell()
     shell.run_cell(_exercise(exercise).solution, store_history=False).raise_error()
-    _references.add(exercise)
+    exercises.loaded_references.add(exercise)
     print(f"The reference of exercise {exercise} is loaded; the results table will say so.")
 
 
@@ -46,25 +68,33 @@ def load_before(exercise: str) -> None:
 
     Worked cells with the tag ``needs-for-checks`` or ``needs-later`` run as they are; an exercise
     whose functions are missing is replaced by its reference, and the results table says so.
-    """
-    from course_utils.exercises import exercises, read
 
+    Parameters
+    ----------
+    exercise : str
+        Stage and number, such as ``"4.9"``.
+
+    Raises
+    ------
+    FileNotFoundError, KeyError, RuntimeError
+        As :func:`load_reference` does.
+    """
     shell = _shell()
     _exercise(exercise)  # says what is wrong with the number
-    notebook = read(_solutions(exercise))
-    by_cell = {item.cell("ex"): item for item in exercises(notebook)}
+    notebook = exercises.read(_solutions(exercise))
+    by_cell = {item.cell("ex"): item for item in exercises.exercises(notebook)}
     stop = f"task-{exercise.replace('.', '-')}"
     loaded, worked = [], 0
     for cell in itertools.takewhile(lambda cell: cell.id != stop, notebook.cells):
         tags = set(cell.metadata.get("tags", []))
         answer = by_cell.get(cell.id)
-        if cell.cell_type != "code" or not (answer or tags & {"needs-for-checks", "needs-later"}):
+        if cell.cell_type != "code" or not (answer or tags & _NEEDED):
             continue
         if all(name in shell.user_ns for name in _defined(cell.source)):
             continue
         shell.run_cell(cell.source, store_history=False).raise_error()
         if answer:
-            _references.add(answer.id)
+            exercises.loaded_references.add(answer.id)
             loaded.append(answer.id)
         else:
             worked += 1
@@ -93,19 +123,27 @@ def restore_stub(exercise: str) -> None:
     """Turn this cell into the empty exercise, to start it again; what was defined is undone.
 
     The stub is made from the solution: your notebook's own file holds what you have written.
+
+    Parameters
+    ----------
+    exercise : str
+        Stage and number, such as ``"1.3"``.
+
+    Raises
+    ------
+    FileNotFoundError, KeyError, RuntimeError
+        As :func:`load_reference` does.
     """
     shell = _shell()
     stub = _exercise(exercise).stub
     shell.run_cell(stub, store_history=False).raise_error()
     shell.set_next_input(stub, replace=True)
-    _references.discard(exercise)
+    exercises.loaded_references.discard(exercise)
     print(f"This cell is now the empty exercise {exercise}. Fill it, and run it.")
 
 
-def _shell():
-    from IPython import get_ipython
-
-    shell = get_ipython()
+def _shell() -> InteractiveShell:
+    shell = IPython.get_ipython()
     if shell is None:
         raise RuntimeError("This works in a notebook only.")
     return shell
@@ -126,11 +164,9 @@ def _solutions(exercise: str) -> Path:
     return files[0]
 
 
-def _exercise(exercise: str):
+def _exercise(exercise: str) -> exercises.Exercise:
     """What the notebook of solutions holds of an exercise."""
-    from course_utils.exercises import exercises, read
-
-    found = {item.id: item for item in exercises(read(_solutions(exercise)))}
+    found = {item.id: item for item in exercises.exercises(exercises.read(_solutions(exercise)))}
     if exercise not in found:
         stage = exercise.split(".")[0]
         raise NoSuchExercise(

@@ -8,8 +8,9 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.ultratb import AutoFormattedTB
 
-from course_utils import checks, settings
-from course_utils.checks import CheckFailed
+from course_utils import exercises, settings
+from course_utils.checks import core, stuck
+from course_utils.checks.core import CheckFailed
 from course_utils.exercises import write
 from course_utils.tests.test_release import sample_notebook
 
@@ -26,21 +27,21 @@ def complaint(function, *arguments, **named):
 
 
 def test_fail_says_expected_got_and_cause():
-    told = complaint(checks.fail, (2, 1), [1, 2], "the axes are swapped")
+    told = complaint(core.fail, (2, 1), [1, 2], "the axes are swapped")
     assert told == "expected (2, 1), got [1, 2]; likely cause: the axes are swapped"
 
 
 def test_a_failed_check_is_an_assertion_error():  # that is what graders count
     with pytest.raises(AssertionError):
-        checks.fail(1, 2, "a guess")
+        core.fail(1, 2, "a guess")
 
 
 def test_passed_prints_one_line(capsys):
-    checks.passed("both lengths are right")
+    core.passed("both lengths are right")
     assert capsys.readouterr().out == "Passed: both lengths are right\n"
 
 
-@pytest.mark.parametrize("try_it", [checks.call, checks.attempt])
+@pytest.mark.parametrize("try_it", [core.call, core.attempt])
 def test_what_an_answer_returns_comes_back(try_it):
     assert try_it(divmod, 7, 2) == (3, 1)
     assert try_it(int, "11", base=2) == 3
@@ -48,8 +49,8 @@ def test_what_an_answer_returns_comes_back(try_it):
 
 
 def test_an_answer_without_a_return():
-    assert checks.attempt([].append, 1) is None  # some answers are called for what they do
-    told = complaint(checks.call, [].append, 1)
+    assert core.attempt([].append, 1) is None  # some answers are called for what they do
+    told = complaint(core.call, [].append, 1)
     assert told.startswith("expected a result from append, got None; likely cause: the return")
 
 
@@ -58,17 +59,17 @@ def answer(x):
 
 
 def test_an_error_in_an_answer_is_named():
-    told = complaint(checks.call, answer, {})
+    told = complaint(core.call, answer, {})
     assert told.startswith("expected answer to return, got KeyError: 'missing'; likely cause: the")
 
 
 def test_a_callable_without_a_name_is_named_by_its_type():
-    told = complaint(checks.call, torch.nn.Linear(3, 1), torch.ones(2))
+    told = complaint(core.call, torch.nn.Linear(3, 1), torch.ones(2))
     assert told.startswith("expected Linear to return, got RuntimeError: ")
 
 
 def test_a_long_error_is_cut_short():
-    told = complaint(checks.call, {}.__getitem__, "long " * 1000)
+    told = complaint(core.call, {}.__getitem__, "long " * 1000)
     assert "KeyError" in told
     assert len(told) < 600
 
@@ -79,12 +80,12 @@ def test_a_stub_and_the_stop_button_pass_through(error):
         raise error
 
     with pytest.raises(type(error)) as raised:
-        checks.call(stub)
+        core.call(stub)
     assert str(raised.value) == str(error)
 
 
 def test_what_torch_has_not_implemented_is_no_stub():
-    told = complaint(checks.call, torch.ones(2, device="meta").tolist)
+    told = complaint(core.call, torch.ones(2, device="meta").tolist)
     assert "expected tolist to return, got NotImplementedError: " in told
 
 
@@ -95,17 +96,17 @@ def shown(error):
 
 def test_a_notebook_shows_the_message_and_not_the_check():
     with pytest.raises(CheckFailed) as error:
-        checks.fail(1, 2, "a guess")
+        core.fail(1, 2, "a guess")
     assert shown(error.value) == ["AssertionError: expected 1, got 2; likely cause: a guess"]
 
 
 def test_a_notebook_shows_where_an_answer_failed():
     with pytest.raises(CheckFailed) as error:
-        checks.call(answer, {})
+        core.call(answer, {})
     text = "\n".join(shown(error.value))
     assert 'return x["missing"]' in text
     assert "KeyError: 'missing'" in text
-    assert f'"{checks.core.__file__}"' not in text
+    assert f'"{core.__file__}"' not in text
     assert shown(error.value)[-1].startswith("AssertionError: expected answer to return")
 
 
@@ -121,7 +122,7 @@ def test_a_notebook_shows_where_an_answer_failed():
     ],
 )
 def test_close_accepts(got, expected):
-    checks.close(got, expected, "none")
+    core.close(got, expected, "none")
 
 
 @pytest.mark.parametrize(
@@ -157,26 +158,26 @@ def test_close_accepts(got, expected):
     ],
 )
 def test_close_rejects(got, expected, told, recwarn):
-    line = complaint(checks.close, got, expected, "my cause")
+    line = complaint(core.close, got, expected, "my cause")
     assert line.startswith(told)
     assert line.endswith("likely cause: my cause")
     assert not recwarn.list  # a warning on stderr would cost a student the points
 
 
 def test_the_tolerance_counts():
-    checks.close(1.04, 1.0, "none", tolerance=0.05)
-    complaint(checks.close, 1.04, 1.0, "my cause", tolerance=0.03)
-    complaint(checks.close, 1.0 + 1e-9, 1.0, "my cause", tolerance=0.0)
+    core.close(1.04, 1.0, "none", tolerance=0.05)
+    complaint(core.close, 1.04, 1.0, "my cause", tolerance=0.03)
+    complaint(core.close, 1.0 + 1e-9, 1.0, "my cause", tolerance=0.0)
 
 
 def test_shape_and_type_of_a_tensor():
-    checks.same_shape(torch.ones(2, 3), (2, 3), "none")
-    told = complaint(checks.same_shape, torch.ones(3, 2), (2, 3), "swapped")
+    core.same_shape(torch.ones(2, 3), (2, 3), "none")
+    told = complaint(core.same_shape, torch.ones(3, 2), (2, 3), "swapped")
     assert told == "expected shape (2, 3), got shape (3, 2); likely cause: swapped"
-    told = complaint(checks.same_shape, [1, 2], (2,), "swapped")
+    told = complaint(core.same_shape, [1, 2], (2,), "swapped")
     assert told.startswith("expected a tensor of shape (2,), got list; likely cause: return a tor")
-    checks.same_dtype(torch.ones(1), torch.float32, "none")
-    told = complaint(checks.same_dtype, torch.ones(1), torch.int64, "labels are whole numbers")
+    core.same_dtype(torch.ones(1), torch.float32, "none")
+    told = complaint(core.same_dtype, torch.ones(1), torch.int64, "labels are whole numbers")
     assert told.startswith("expected torch.int64, got torch.float32; likely cause: labels")
 
 
@@ -189,7 +190,7 @@ def shell(tmp_path, monkeypatch):
     (tmp_path / "labsolutions").mkdir()
     write(tmp_path / "labsolutions" / "01_sample.ipynb", sample_notebook())
     monkeypatch.setattr(settings, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(checks.stuck, "_references", set())
+    monkeypatch.setattr(exercises, "loaded_references", set())
     shell = InteractiveShell()  # not .instance(): no other test shall see it
     shell.InteractiveTB = AutoFormattedTB(mode="Plain", theme_name="nocolor")
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
@@ -200,19 +201,19 @@ def shell(tmp_path, monkeypatch):
 def test_a_reference_takes_the_place_of_an_answer(shell, capsys):
     shell.run_cell("def double(x):\n    return x + 2").raise_error()
     assert shell.user_ns["double"](5) == 7
-    checks.load_reference("1.1")
+    stuck.load_reference("1.1")
     assert shell.user_ns["double"](5) == 10
     told = "The reference of exercise 1.1 is loaded; the results table will say so.\n"
     assert capsys.readouterr().out == told
-    assert checks.references() == ["1.1"]
+    assert stuck.references() == ["1.1"]
 
 
 def test_references_are_counted_once_and_in_order(shell):
     for exercise in ("1.2", "1.1", "1.2"):
-        checks.load_reference(exercise)
-    assert checks.references() == ["1.1", "1.2"]
-    checks.stuck._references.add("1.10")
-    assert checks.references() == ["1.1", "1.2", "1.10"]
+        stuck.load_reference(exercise)
+    assert stuck.references() == ["1.1", "1.2"]
+    exercises.loaded_references.add("1.10")
+    assert stuck.references() == ["1.1", "1.2", "1.10"]
 
 
 def test_a_reference_that_fails_is_not_marked(shell, tmp_path):
@@ -221,8 +222,8 @@ def test_a_reference_that_fails_is_not_marked(shell, tmp_path):
     cell.source = cell.source.replace("def double", "undefined_name\n\n\ndef double")
     write(tmp_path / "labsolutions" / "01_sample.ipynb", notebook)
     with pytest.raises(NameError, match="undefined_name"):
-        checks.load_reference("1.1")
-    assert checks.references() == []
+        stuck.load_reference("1.1")
+    assert stuck.references() == []
 
 
 def test_the_stub_comes_back_whatever_the_student_has_saved(shell, tmp_path, monkeypatch):
@@ -233,34 +234,34 @@ def test_the_stub_comes_back_whatever_the_student_has_saved(shell, tmp_path, mon
     write(tmp_path / "notebooks" / "01_sample.ipynb", answered)
     inputs = []
     monkeypatch.setattr(shell, "set_next_input", lambda text, replace: inputs.append(text))
-    checks.load_reference("1.1")
-    checks.restore_stub("1.1")
+    stuck.load_reference("1.1")
+    stuck.restore_stub("1.1")
     (stub,) = inputs
     assert stub.startswith("def double(")
     assert "SOLUTION" not in stub
     assert "my own" not in stub
-    assert checks.references() == []
+    assert stuck.references() == []
     with pytest.raises(NotImplementedError, match=r"^Exercise 1\.1 - Twice, or \"double\": "):
         shell.user_ns["double"](5)
 
 
 def test_what_is_missing_before_an_exercise_is_run(shell, capsys):
-    checks.load_before("1.2")
+    stuck.load_before("1.2")
     assert shell.user_ns["NUMBER"] == 4  # a worked cell that later ones need
     assert shell.user_ns["double"](5) == 10
     assert "triple" not in shell.user_ns
     told = capsys.readouterr().out
     assert "The references of 1.1 are loaded; the results table will say so." in told
     assert "1 worked cells were run." in told
-    assert checks.references() == ["1.1"]
+    assert stuck.references() == ["1.1"]
 
 
 def test_what_is_there_stays(shell, capsys):
     shell.run_cell("NUMBER = 5\ndef double(x):\n    return x + x").raise_error()
-    checks.load_before("1.2")
+    stuck.load_before("1.2")
     assert shell.user_ns["NUMBER"] == 5
     assert capsys.readouterr().out == "No worked cell was missing.\n"
-    assert checks.references() == []
+    assert stuck.references() == []
 
 
 @pytest.mark.parametrize(
@@ -272,10 +273,10 @@ def test_what_is_there_stays(shell, capsys):
     ],
 )
 def test_names_that_a_cell_defines(source, names):
-    assert sorted(checks.stuck._defined(source)) == sorted(names)
+    assert sorted(stuck._defined(source)) == sorted(names)
 
 
-@pytest.mark.parametrize("ask", [checks.load_reference, checks.restore_stub, checks.load_before])
+@pytest.mark.parametrize("ask", [stuck.load_reference, stuck.restore_stub, stuck.load_before])
 @pytest.mark.parametrize(
     "exercise, kind, message",
     [
@@ -289,10 +290,10 @@ def test_names_that_a_cell_defines(source, names):
 def test_an_exercise_that_is_not_there(shell, ask, exercise, kind, message):
     with pytest.raises(kind, match=message):
         ask(exercise)
-    assert checks.references() == []
+    assert stuck.references() == []
 
 
-@pytest.mark.parametrize("ask", [checks.load_reference, checks.restore_stub])
+@pytest.mark.parametrize("ask", [stuck.load_reference, stuck.restore_stub])
 def test_outside_of_a_notebook(ask):
     with pytest.raises(RuntimeError, match=r"This works in a notebook only\."):
         ask("1.1")

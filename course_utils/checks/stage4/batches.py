@@ -1,7 +1,4 @@
-"""Checks of what happens to features before the network: statistics, masks, batches.
-
-Notebook: 04_common_voice_ctc.ipynb
-"""
+"""Checks of what happens to features before the network: statistics, masks, batches."""
 
 from __future__ import annotations
 
@@ -9,7 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import fmean, pstdev
-from typing import Any
+
+import torch
+from torch import Tensor
 
 from course_utils.checks.core import (
     call,
@@ -25,7 +24,7 @@ from course_utils.checks.core import (
     unchanged,
 )
 
-# ---------------------------------------------------------------- mean and standard deviation
+# 4.2 - Mean and spread, in one pass
 
 
 class _Once:
@@ -44,9 +43,10 @@ class _Once:
 
 
 def statistics(answer: Callable) -> None:
-    """``answer(clips, each (band, frame)) -> (mean (band, 1), std (band, 1))``."""
-    import torch
+    """Equal to plain Python, in one pass and without rounding errors.
 
+    ``answer(clips, each (band, frame)) -> (mean (band, 1), std (band, 1))``
+    """
     random = generator(2)
 
     def clips(bands: int, counts: tuple, mean: float, std: float) -> list:
@@ -77,7 +77,7 @@ def statistics(answer: Callable) -> None:
             [number for clip in before for number in clip[band].tolist()]
             for band in range(len(before[0]))
         ]
-        expected = [torch.tensor([[of(row)] for row in rows]) for of in (fmean, pstdev)]
+        expected = [torch.tensor([[measure(row)] for row in rows]) for measure in (fmean, pstdev)]
         bands = len(rows)
         for which, name in enumerate(("mean", "std")):
             known = {
@@ -107,10 +107,8 @@ def statistics(answer: Callable) -> None:
     passed("mean and std of each band, over all frames, in one pass and without rounding errors")
 
 
-def _of_statistics(which: int, clips: list) -> dict[str, Any]:
+def _of_statistics(which: int, clips: list) -> dict[str, Tensor]:
     """Causes, and the means or standard deviations to which they lead."""
-    import torch
-
     clips = [clip.double() for clip in clips]
     frames = torch.cat(clips, dim=1)
     mean = frames.mean(dim=1, keepdim=True)
@@ -164,14 +162,15 @@ def _of_statistics(which: int, clips: list) -> dict[str, Any]:
     return {cause: value for cause, value in known.items() if not bool(value.isnan().any())}
 
 
-# ---------------------------------------------------------------- masks
+# 4.3 - SpecAugment, within each clip
 
 
 @own_random
 def spec_augment(answer: Callable) -> None:
-    """``answer(features (batch, band, frame), lengths, bands, frames, generator)``: masked."""
-    import torch
+    """Masks of their own for each clip, inside its own frames.
 
+    ``answer(features (batch, band, frame), lengths, bands, frames, generator)``: masked
+    """
     bands, frames = 4, 10  # the widest masks
     lengths = torch.tensor([60, 60, 25, 60, 8, 60, 3, 60, 1, 60] * 80)
     features = torch.rand(len(lengths), 9, 60, generator=generator(3)) + 0.5  # nowhere 0
@@ -184,28 +183,28 @@ def spec_augment(answer: Callable) -> None:
     same_dtype(got, torch.float32, "features stay float32")
     _from_the_generator(answer, (features, lengths, bands, frames), got, random)
     bands_seen, frames_seen = _only_stripes(got, features, lengths, bands, frames)
-    for seen, most, size, what in (
+    for seen, widest, size, name in (
         (bands_seen, bands, 9, "bands"),
         (frames_seen, frames, 60, "frames"),
     ):
-        _uniform([one for one in seen if one[2] == size], most, size, what)
-        _covered(seen, what)
+        _uniform([stripe for stripe in seen if stripe[2] == size], widest, size, name)
+        _covered(seen, name)
     for size in (25, 8, 3):
         widest = max(width for _, width, own in frames_seen if own == size)
         if widest < min(frames, size // 2):
             cause = "half of a clip may be masked, and no more: min(width, length // 2)"
             fail(f"up to {min(frames, size // 2)} frames of a clip of {size}", widest, cause)
-    for most in ((0, 0), (4, 0), (0, 10)):
-        some = call(answer, features[:40].clone(), lengths[:40].clone(), *most, generator(1))
+    for widths in ((0, 0), (4, 0), (0, 10)):
+        some = call(answer, features[:40].clone(), lengths[:40].clone(), *widths, generator(1))
         same_shape(some, (40, 9, 60), "(batch, band, frame) as before")
-        _only_stripes(some, features[:40], lengths[:40], *most)
+        _only_stripes(some, features[:40], lengths[:40], *widths)
     passed(f"{len(lengths)} clips, each with masks of its own, inside its own frames")
 
 
-def _from_the_generator(answer: Callable, given: tuple, got: Any, random: Any) -> None:
+def _from_the_generator(
+    answer: Callable, given: tuple, got: Tensor, random: torch.Generator
+) -> None:
     """Fail unless the masks follow from the generator's state, and from that alone."""
-    import torch
-
     torch.manual_seed(1)
     again = call(answer, *(_copy(value) for value in given), generator(7))
     if not torch.equal(got, again):
@@ -218,19 +217,17 @@ def _from_the_generator(answer: Callable, given: tuple, got: Any, random: Any) -
         fail("other masks from a generator that has moved on", "the same masks", cause)
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> object:
     return value.clone() if hasattr(value, "clone") else value
 
 
 def _only_stripes(
-    got: Any, features: Any, lengths: Any, bands: int, frames: int
+    got: Tensor, features: Tensor, lengths: Tensor, bands: int, frames: int
 ) -> tuple[list[tuple], list[tuple]]:
     """Fail unless each clip has one stretch of bands and one of frames at 0, and is else itself.
 
     Returns (start, width, size) of the stretches of bands, and of frames.
     """
-    import torch
-
     if bool(got.isnan().any()):
         fail("numbers", "not a number", "set the stretches to 0, do not divide by them")
     changed = got != features
@@ -260,7 +257,7 @@ def _only_stripes(
                 f"{length} frames nothing is left"
             )
             fail("a clip that can still be heard", "a clip of zeros", cause)
-        for which, (most, name) in enumerate(
+        for which, (widest, name) in enumerate(
             ((bands, "bands"), (min(frames, length // 2), "frames"))
         ):
             places = masked[which].nonzero().flatten().tolist()
@@ -268,33 +265,33 @@ def _only_stripes(
             if width and places[-1] - places[0] + 1 != width:
                 cause = f"one stretch of neighbouring {name}, not several"
                 fail(f"one stretch of {name} in clip {row}", f"zeros at {places}", cause)
-            if width > most:
+            if width > widest:
                 cause = f"the width is drawn from 0..{name}"
                 if which == 1 and width <= frames:
                     cause = "no more than half of the clip: min(width, length // 2)"
-                elif width == most + 1:
+                elif width == widest + 1:
                     cause += ": randint(low, high) ends before high, the stretch before its end"
-                fail(f"at most {most} {name} of a clip of {length} frames", width, cause)
+                fail(f"at most {widest} {name} of a clip of {length} frames", width, cause)
             found[which].append((places[0] if width else 0, width, len(masked[which])))
     return found
 
 
-def _uniform(seen: list[tuple], most: int, size: int, what: str) -> None:
-    """Fail unless all widths 0..most come up equally often, and stretches lie all over."""
-    counts = [sum(width == wanted for _, width, _ in seen) for wanted in range(most + 1)]
-    share = len(seen) / (most + 1)
-    slack = 6 * math.sqrt(share * (1 - 1 / (most + 1)))
+def _uniform(seen: list[tuple], widest: int, size: int, name: str) -> None:
+    """Fail unless all widths 0..widest come up equally often, and stretches lie all over."""
+    counts = [sum(width == wanted for _, width, _ in seen) for wanted in range(widest + 1)]
+    share = len(seen) / (widest + 1)
+    slack = 6 * math.sqrt(share * (1 - 1 / (widest + 1)))
     drawn = ", ".join(map(str, counts))
-    wanted = f"widths 0..{most} of {what} equally often"
-    if counts[most] == 0 and max(counts) > 0:
-        cause = f"{most} is possible, too: randint(0, {what} + 1) includes {what}"
+    wanted = f"widths 0..{widest} of {name} equally often"
+    if counts[widest] == 0 and max(counts) > 0:
+        cause = f"{widest} is possible, too: randint(0, {name} + 1) includes {name}"
         if counts[0] == len(seen):
-            cause = f"a stretch of {what} is masked in most clips: here in none"
+            cause = f"a stretch of {name} is masked in most clips: here in none"
         elif sum(map(bool, counts)) == 1:
             cause = "the width is drawn anew for each clip"
-        fail(wanted, f"never {most}", cause)
+        fail(wanted, f"never {widest}", cause)
     if sum(counts[:-1]) < slack:
-        fail(wanted, f"nearly always {most}", "draw the width, do not always take the widest")
+        fail(wanted, f"nearly always {widest}", "draw the width, do not always take the widest")
     if counts[0] == 0:
         fail(wanted, "never 0", "0 is possible, too: a clip may stay whole")
     if not all(abs(count - share) <= slack for count in counts):
@@ -304,19 +301,19 @@ def _uniform(seen: list[tuple], most: int, size: int, what: str) -> None:
     middle = sum(start + end for start, end in starts) / (2 * len(starts))
     if abs(middle - size / 2) > 5 * size / math.sqrt(12 * len(starts)):
         cause = "every start in 0..size - width is equally probable"
-        fail(f"stretches of {what} around {size / 2:g} on average", f"{middle:.1f}", cause)
+        fail(f"stretches of {name} around {size / 2:g} on average", f"{middle:.1f}", cause)
 
 
-def _covered(seen: list[tuple], what: str) -> None:
+def _covered(seen: list[tuple], name: str) -> None:
     """Fail unless stretches reach both ends as often as they should."""
     shares = [1 / (size - width + 1) for _, width, size in seen if 0 < width < size]
     expected = sum(shares)
     slack = 6 * math.sqrt(sum(share * (1 - share) for share in shares))
     at_end = sum(start + width == size for start, width, size in seen if 0 < width < size)
     at_start = sum(start == 0 for start, width, size in seen if 0 < width < size)
-    reach = f"about {expected:.0f} stretches of {what}"
+    reach = f"about {expected:.0f} stretches of {name}"
     if at_end == 0:
-        cause = f"the last of the {what} can be masked, too: a start in 0..size - width, inclusive"
+        cause = f"the last of the {name} can be masked, too: a start in 0..size - width, inclusive"
         fail(f"{reach} up to the end", "none", cause)
     if at_start == 0:
         fail(f"{reach} from the start on", "none", "a start can be 0, too")
@@ -328,13 +325,14 @@ def _covered(seen: list[tuple], what: str) -> None:
         fail(f"{reach} from the start on", at_start, cause)
 
 
-# ---------------------------------------------------------------- a batch of sentences
+# 4.4 - Sort and pad
 
 
 def collate_sequences(answer: Callable) -> None:
-    """``answer([(features (band, frame), tokens), ...])``: features, lengths, targets, lengths."""
-    import torch
+    """Longest first, zeros behind the end, and each target beside its own clip.
 
+    ``answer([(features (band, frame), tokens), ...])``: features, lengths, targets, lengths
+    """
     random = generator(4)
     batches = [
         [(5, [3, 1, 2]), (9, [4]), (2, [1, 1, 5, 2]), (9, [2, 2]), (7, []), (9, [6, 7, 8, 9, 1])],
@@ -356,7 +354,7 @@ def collate_sequences(answer: Callable) -> None:
         # The oracle: plain Python. Longest first; clips of the same length in their old order.
         ranked = sorted(items, key=lambda item: -item[0].shape[1])
         longest = ranked[0][0].shape[1]
-        most = max(len(tokens) for _, tokens in items)
+        longest_target = max(len(tokens) for _, tokens in items)
         known = {
             (len(items), longest, 4): "features stay (band, frame): the batch is (batch, 4, frame)",
             (longest, len(items), 4): "the batch comes first: batch_first=True, and bands second",
@@ -364,17 +362,17 @@ def collate_sequences(answer: Callable) -> None:
         }
         names = ("features", "lengths", "targets", "target_lengths")
         for value, name in zip(result, names, strict=True):
-            if not isinstance(value, torch.Tensor):
+            if not isinstance(value, Tensor):
                 fail(f"{name} as a tensor", type(value).__name__, "torch.tensor(...) of the list")
         shape_of(result[0], (len(items), 4, longest), known, "(batch, band, longest)")
         same_dtype(result[0], torch.float32, "the features stay float32")
         flat = sum(len(tokens) for _, tokens in items)
         known = {
             (flat,): "a row for each clip, with zeros behind: not all targets in one row",
-            (most, len(items)): "the batch comes first",
+            (longest_target, len(items)): "the batch comes first",
         }
         shape_of(result[1], (len(items),), {}, "one number of frames for each clip")
-        shape_of(result[2], (len(items), most), known, "(batch, longest target)")
+        shape_of(result[2], (len(items), longest_target), known, "(batch, longest target)")
         shape_of(result[3], (len(items),), {}, "one number of tokens for each clip")
         for value, name in list(zip(result, names, strict=True))[1:]:
             same_dtype(value, torch.int64, f"{name} are int64, as torch.CTCLoss takes them")
@@ -383,7 +381,7 @@ def collate_sequences(answer: Callable) -> None:
     passed("sorted by length, zeros behind the end, and each target beside its own clip")
 
 
-def _described(result: Any) -> str:
+def _described(result: object) -> str:
     if isinstance(result, tuple | list):
         return f"a {type(result).__name__} of {len(result)}"
     return type(result).__name__
@@ -391,8 +389,6 @@ def _described(result: Any) -> str:
 
 def _untouched(items: list, given: list, order: list[int]) -> None:
     """Fail if the list of items, or what is in it, is not as it was."""
-    import torch
-
     if [id(features) for features, _ in given] != order:
         cause = "sorted(items, ...) makes a new list, items.sort(...) changes the one given"
         fail("items in their old order", "another order", cause)
@@ -401,7 +397,7 @@ def _untouched(items: list, given: list, order: list[int]) -> None:
             fail("items as they were", "changed ones", "make new tensors and lists")
 
 
-def _lengths_fit(lengths: Any, target_lengths: Any, items: list, ranked: list) -> None:
+def _lengths_fit(lengths: Tensor, target_lengths: Tensor, items: list, ranked: list) -> None:
     frames = [features.shape[1] for features, _ in ranked]
     unsorted = [features.shape[1] for features, _ in items]
     by_targets = [

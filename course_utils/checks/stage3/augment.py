@@ -1,14 +1,14 @@
-"""Checks of what is done to waveforms before training: speed, noise, shift, silence, gain.
-
-Notebook: 03_mfcc_lstm_augmentation.ipynb
-"""
+"""Checks of what is done to waveforms before training: speed, noise, shift, silence, gain."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from course_utils.checks.core import (
     call,
@@ -26,23 +26,22 @@ from course_utils.checks.core import (
 _KEPT = "(batch, 1, time) as before"
 
 
-def _samples(got: Any, waveforms: Any) -> None:
+def _samples(got: Tensor, waveforms: Tensor) -> None:
     """Fail unless `got` may be the waveforms, changed."""
-    import torch
-
     same_shape(got, tuple(waveforms.shape), _KEPT)
     same_dtype(got, torch.float32, "the samples stay float32")
     if bool(got.isnan().any()):
         fail("samples", "not a number", "a division by zero, or a logarithm of zero")
 
 
-# ---------------------------------------------------------------- speed and noise
+# 3.6 - Faster and slower
 
 
 def change_speed(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``."""
-    import torch
+    """Equal to NumPy's interpolation, each clip with its own factor.
 
+    ``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``
+    """
     ramp = torch.tensor([10.0, 20.0, 30.0, 40.0]).expand(4, 1, 4)
     random = generator(6)
     noise = 2 * torch.rand(6, 1, 203, generator=random) - 1
@@ -77,11 +76,8 @@ def change_speed(answer: Callable) -> None:
     passed("hand-worked ramps, noise and tones, each clip with its own factor")
 
 
-def _read(rows: Any, positions: Any, **beyond: float) -> Any:
+def _read(rows: Tensor, positions: Tensor, **beyond: float) -> Tensor:
     """Each row at its positions, on straight lines: (batch, 1, time)."""
-    import numpy as np
-    import torch
-
     places = np.arange(rows.shape[1])
     read = [
         np.interp(position, places, row, **(beyond or {"right": 0.0}))
@@ -90,17 +86,15 @@ def _read(rows: Any, positions: Any, **beyond: float) -> Any:
     return torch.from_numpy(np.stack(read))[:, None]
 
 
-def _speed_mistakes(rows: Any, factors: Any, counted: Any) -> dict[str, Any]:
+def _speed_mistakes(rows: Tensor, factors: Tensor, counted: Tensor) -> dict[str, Tensor]:
     """Causes, and the waveforms to which they lead."""
-    import torch
-
     time = rows.shape[1]
     n = torch.arange(time).double()
     own = n * factors[:, None]
     left = own.floor()
     inside = own <= time - 1
 
-    def pick(places: Any) -> Any:
+    def pick(places: Tensor) -> Tensor:
         return rows.gather(1, places.long().clamp(0, time - 1)) * (places <= time - 1)
 
     part = own - left
@@ -132,10 +126,14 @@ def _speed_mistakes(rows: Any, factors: Any, counted: Any) -> dict[str, Any]:
     }
 
 
-def add_noise(answer: Callable) -> None:
-    """``answer(waveforms, noises (batch, 1, time), snr (batch,)) -> (batch, 1, time)``."""
-    import torch
+# 3.7 - Noise at a signal-to-noise ratio
 
+
+def add_noise(answer: Callable) -> None:
+    """The ratio is measured in what was added; silence stays silence.
+
+    ``answer(waveforms, noises (batch, 1, time), snr (batch,)) -> (batch, 1, time)``
+    """
     random = generator(7)
     speech = torch.randn(5, 1, 640, generator=random) + 0.3
     speech[..., 320:] *= 0.05  # half of it is nearly silent, as in a clip with one short word
@@ -152,23 +150,23 @@ def add_noise(answer: Callable) -> None:
             given[1][1] = given[1][2] = 0
         before = [values.clone() for values in given]
         got = call(answer, *given)
-        for value, after, what in zip(before, given, ("clips", "noises", "ratios"), strict=True):
-            unchanged(value, after, what)
+        for value, after, name in zip(before, given, ("clips", "noises", "ratios"), strict=True):
+            unchanged(value, after, name)
         same_shape(got, tuple(given[0].shape), _KEPT)
         same_dtype(got, torch.float32, "the samples stay float32")
-        for row, what in enumerate(("silent clip", "clip with a silent noise", "silence")):
+        for row, name in enumerate(("silent clip", "clip with a silent noise", "silence")):
             if silent and not torch.equal(got[row], before[0][row]):
                 cause = "a noise of power 0 cannot be scaled: then its factor is 0"
                 if row == 0:
                     cause = "next to silence no noise is quiet enough: its factor is 0"
                 change = float((got[row] - before[0][row]).abs().max())
-                fail(f"a {what} as it was", f"a change of {change:.3g}", cause)
+                fail(f"a {name} as it was", f"a change of {change:.3g}", cause)
         if not silent:
             _right_ratios(got, *before)
     passed("the ratio of each clip is right to half a dB, and silence stays silence")
 
 
-def _right_ratios(got: Any, speech: Any, noises: Any, snr: Any) -> None:
+def _right_ratios(got: Tensor, speech: Tensor, noises: Tensor, snr: Tensor) -> None:
     """Fail unless `got` is the speech, and for each clip its noise at the ratio asked for."""
     speech, noises = speech[:, 0].double(), noises[:, 0].double()
     # The oracle: what was added is measured, clip by clip.
@@ -194,30 +192,26 @@ def _right_ratios(got: Any, speech: Any, noises: Any, snr: Any) -> None:
             fail(f"a ratio of {asked:.1f} dB in clip {row}", f"{measured:.1f} dB", cause)
 
 
-def _noise_mistakes(speech: Any, noises: Any, snr: Any) -> dict[str, Any]:
+def _noise_mistakes(speech: Tensor, noises: Tensor, snr: Tensor) -> dict[str, Tensor]:
     """Causes, and the noisy speech to which they lead: (batch, time)."""
-    import torch
-
     ratio = snr.double()[:, None]
 
-    def mixed(of: Callable, ratio: Any = ratio, **kind: Any) -> Any:
-        return (
-            speech + (of(speech, **kind) / of(noises, **kind) / 10 ** (ratio / 10)).sqrt() * noises
-        )
+    def mixed(measure: Callable, ratio: Tensor = ratio) -> Tensor:
+        return speech + (measure(speech) / measure(noises) / 10 ** (ratio / 10)).sqrt() * noises
 
-    def power(x: Any) -> Any:
+    def power(x: Tensor) -> Tensor:
         return x.square().mean(dim=1, keepdim=True)
 
-    def batch_power(x: Any) -> Any:
+    def batch_power(x: Tensor) -> Tensor:
         return x.square().mean()
 
-    def variance(x: Any) -> Any:
+    def variance(x: Tensor) -> Tensor:
         return x.var(dim=1, keepdim=True)
 
-    def magnitude(x: Any) -> Any:
+    def magnitude(x: Tensor) -> Tensor:
         return x.abs().mean(dim=1, keepdim=True).square()
 
-    def peak(x: Any) -> Any:
+    def peak(x: Tensor) -> Tensor:
         return x.abs().amax(dim=1, keepdim=True).square()
 
     amplitude = (power(speech) / power(noises)).sqrt()
@@ -252,11 +246,14 @@ def _noise_mistakes(speech: Any, noises: Any, snr: Any) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- worked examples
+# Worked examples
 
 
 def shift(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), samples (batch,)) -> (batch, 1, time)``."""
+    """Clips move later and earlier, each by its own number.
+
+    ``answer(waveforms (batch, 1, time), samples (batch,)) -> (batch, 1, time)``
+    """
     _moved(
         answer,
         [5, 0, -4, 11, -1],
@@ -265,13 +262,14 @@ def shift(answer: Callable) -> None:
 
 
 def pad(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), before (batch,)) -> (batch, 1, time)``."""
+    """Silence goes in front of each clip.
+
+    ``answer(waveforms (batch, 1, time), before (batch,)) -> (batch, 1, time)``
+    """
     _moved(answer, [5, 0, 7, 11, 1], "5, 0, 7, all and 1 samples of silence in front")
 
 
-def _moved(answer: Callable, moves: list[int], what: str) -> None:
-    import torch
-
+def _moved(answer: Callable, moves: list[int], message: str) -> None:
     waveforms = torch.rand(len(moves), 1, 11, generator=generator(8)) + 0.1
     for rows in (slice(None), slice(2, 3)):
         clips, samples = waveforms[rows].clone(), torch.tensor(moves[rows])
@@ -286,21 +284,19 @@ def _moved(answer: Callable, moves: list[int], what: str) -> None:
         ]
         cause = "sample t of the result is sample t - samples of the clip, or 0"
         compare(got, expected, partial(_move_mistakes, clips, samples), cause, 1e-6, "a sample")
-    passed(what)
+    passed(message)
 
 
-def _move_mistakes(clips: Any, samples: Any) -> dict[str, Any]:
+def _move_mistakes(clips: Tensor, samples: Tensor) -> dict[str, Tensor]:
     """Causes, and the waveforms to which they lead."""
-    import torch
-
     time = clips.shape[2]
     n = torch.arange(time).expand(len(clips), 1, time)
     source = n - samples[:, None, None]
 
-    def take(source: Any, inside: Any = True) -> Any:
+    def take(source: Tensor, inside: Tensor | bool = True) -> Tensor:
         return clips.gather(2, source.remainder(time)) * inside
 
-    def here(source: Any) -> Any:
+    def here(source: Tensor) -> Tensor:
         return (source >= 0) & (source < time)
 
     first = n - samples[:1, None, None]
@@ -318,9 +314,10 @@ def _move_mistakes(clips: Any, samples: Any) -> dict[str, Any]:
 
 
 def gain(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``."""
-    import torch
+    """Each clip times its factor, clipped to [-1, 1].
 
+    ``answer(waveforms (batch, 1, time), factors (batch,)) -> (batch, 1, time)``
+    """
     waveforms = 1.2 * torch.rand(5, 1, 90, generator=generator(9)) - 0.6
     factors = torch.tensor([0.5, 1.0, 1.5, 4.0, 0.0])
     clips, own = waveforms.clone(), factors.clone()
@@ -334,7 +331,7 @@ def gain(answer: Callable) -> None:
         for clip, factor in zip(waveforms[:, 0].tolist(), factors.tolist(), strict=True)
     ]
 
-    def mistakes() -> dict[str, Any]:
+    def mistakes() -> dict[str, Tensor]:
         own = factors[:, None, None]
         loud = waveforms * own
         return {
@@ -358,14 +355,15 @@ def gain(answer: Callable) -> None:
 
 @own_random
 def augmentation(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), generator) -> (batch, 1, time)``."""
-    import torch
+    """The generator decides all, and each clip and each batch is treated differently.
 
+    ``answer(waveforms (batch, 1, time), generator) -> (batch, 1, time)``
+    """
     time = torch.arange(16_000) / 16_000
     word = 0.3 * torch.sin(2 * math.pi * 220 * time) * torch.sin(math.pi * time)
     waveforms = word.repeat(6, 1, 1)
 
-    def augmented(random: torch.Generator, clips: Any = waveforms) -> Any:
+    def augmented(random: torch.Generator, clips: Tensor = waveforms) -> Tensor:
         given = clips.clone()
         got = call(answer, given, random)
         unchanged(clips, given, "waveforms")

@@ -1,7 +1,4 @@
-"""Checks of a model, its loss, a training step, an evaluation, a checkpoint.
-
-Notebook: 01_speech_commands_mlp.ipynb
-"""
+"""Checks of a model, its loss, a training step, an evaluation, a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,8 +7,11 @@ import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     attempt,
@@ -24,11 +24,14 @@ from course_utils.checks.core import (
     short,
 )
 
+# 1.4 - The multilayer perceptron
+
 
 def mlp(model_class: Callable) -> None:
-    """``model_class(classes, inputs=16000)``: inputs-128-64-classes on ``(batch, 1, inputs)``."""
-    import torch
+    """Parameters as counted by hand, and logits as three multiplications by hand.
 
+    ``model_class(classes, inputs=16000)``: inputs-128-64-classes on ``(batch, 1, inputs)``
+    """
     for sizes, parameters in (((35,), 2_058_659), ((10,), 2_057_034), ((10, 24), 12_106)):
         model = call(model_class, *sizes)
         got = sum(parameter.numel() for parameter in model.parameters())
@@ -39,18 +42,18 @@ def mlp(model_class: Callable) -> None:
                 cause = "the first layer takes as many numbers as the argument inputs says"
             else:
                 cause = "three linear layers with bias: inputs to 128, 128 to 64, 64 to the classes"
-            what = " and ".join(
+            sizes_in_words = " and ".join(
                 f"{n} {name}" for n, name in zip(sizes, ("classes", "inputs"), strict=False)
             )
-            fail(f"{parameters:,} parameters for {what}", f"{got:,}", cause)
+            fail(f"{parameters:,} parameters for {sizes_in_words}", f"{got:,}", cause)
     waveforms = torch.randn(3, 1, 24, generator=generator(0))
     with torch.no_grad():
         logits = call(model, waveforms)
         same_shape(logits, (3, 10), "flatten (batch, 1, inputs) to (batch, inputs) first")
-        for what, values in (("probabilities", logits), ("log-probabilities", logits.exp())):
+        for kind, values in (("probabilities", logits), ("log-probabilities", logits.exp())):
             if torch.allclose(values.sum(dim=1), torch.ones(3), atol=1e-4):
                 cause = "the loss applies log-softmax; return what the last layer gives"
-                fail("logits", what, cause)
+                fail("logits", kind, cause)
         # The oracle: the same weights, found by their size and multiplied out by hand.
         found = {parameter.numel(): parameter for parameter in model.parameters()}
         activation = waveforms[:, 0]
@@ -62,16 +65,20 @@ def mlp(model_class: Callable) -> None:
                 activation = activation.clamp(min=0)
         cause = "a ReLU after the first and the second layer, none after the last, nothing else"
         close(logits, activation, cause, 1e-4, "a logit")
-        one = call(model, waveforms[:1])
+        alone = call(model, waveforms[:1])
         cause = "a batch of one clip is a batch, too: flatten(1) keeps it, squeeze() drops it"
-        same_shape(one, (1, 10), cause)
+        same_shape(alone, (1, 10), cause)
     passed("2,058,659 parameters for 35 words, and the layers compute what they should")
 
 
-def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
-    """``log_softmax(logits (batch, classes))`` and ``nll_loss(log_probs, labels (batch,))``."""
-    import torch
+# 1.5 - From logits to a loss
 
+
+def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
+    """Equal to arithmetic in plain Python, also for large logits.
+
+    ``log_softmax(logits (batch, classes))`` and ``nll_loss(log_probs, labels (batch,))``
+    """
     logits = 3 * torch.randn(4, 7, generator=generator(1), dtype=torch.float64)
     # The oracle: exp and log of plain Python numbers, one row at a time.
     expected = [
@@ -137,19 +144,22 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
     )
     both = call(nll_loss, call(log_softmax, logits), labels)
     cause = "your two functions together are torch's cross_entropy"
-    close(both, torch.nn.functional.cross_entropy(logits, labels), cause, 1e-6, "a loss")
+    close(both, F.cross_entropy(logits, labels), cause, 1e-6, "a loss")
     passed("equal to arithmetic by hand, also at logits of 1000")
 
 
-def _all_one(values: Any) -> bool:
+def _all_one(values: Tensor) -> bool:
     return bool(((values - 1).abs() < 1e-5).all())
 
 
-def training_step(answer: Callable) -> None:
-    """``answer(model, optimiser, waveforms, labels) -> float``, the loss before the step."""
-    import torch
-    from torch import nn
+# 1.6 - One training step
 
+
+def training_step(answer: Callable) -> None:
+    """The weights move as the closed form of the gradient says.
+
+    ``answer(model, optimiser, waveforms, labels) -> float``, the loss before the step
+    """
     torch.manual_seed(0)
     features = torch.randn(6, 5, generator=generator(2), dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 2, 0, 1])
@@ -202,24 +212,28 @@ def training_step(answer: Callable) -> None:
     passed("three steps move the weights as the closed form says")
 
 
+# 1.7 - Evaluation
+
+
 def evaluate(answer: Callable) -> None:
-    """``answer(model, waveforms, labels, batch_size) -> (loss, accuracy)``."""
-    import torch
-    from torch import nn
+    """Loss and accuracy over all clips, in eval mode, without gradients, batch by batch.
+
+    ``answer(model, waveforms, labels, batch_size) -> (loss, accuracy)``
+    """
 
     class Watched(nn.Module):
         """Returns its input as logits; with noise in train mode; remembers how it was called."""
 
         def __init__(self):
             super().__init__()
-            self.one = nn.Parameter(torch.ones((), dtype=torch.float64))
+            self.factor = nn.Parameter(torch.ones((), dtype=torch.float64))
             self.modes, self.gradients, self.sizes = [], [], []
 
         def forward(self, x):
             self.modes.append(self.training)
             self.gradients.append(torch.is_grad_enabled())
             self.sizes.append(len(x))
-            return x * self.one + (50 * torch.randn_like(x) if self.training else 0)
+            return x * self.factor + (50 * torch.randn_like(x) if self.training else 0)
 
     torch.manual_seed(0)
     logits = 2 * torch.randn(7, 4, generator=generator(5), dtype=torch.float64)
@@ -276,11 +290,14 @@ def evaluate(answer: Callable) -> None:
     passed("loss and accuracy of 7 clips in batches of 7, 3 and 100")
 
 
-def overfit_one_batch(answer: Callable) -> None:
-    """``answer(model, waveforms, labels, steps, learning_rate) -> list of losses``."""
-    import torch
-    from torch import nn
+# 1.8 - Overfit one batch
 
+
+def overfit_one_batch(answer: Callable) -> None:
+    """The losses are those of Adam on one batch, with the gradient in closed form.
+
+    ``answer(model, waveforms, labels, steps, learning_rate) -> list of losses``
+    """
     torch.manual_seed(0)
     steps, rate = 60, 0.02
     waveforms = torch.randn(12, 1, 40, generator=generator(8), dtype=torch.float64)
@@ -316,21 +333,19 @@ def overfit_one_batch(answer: Callable) -> None:
             cause = "one torch.optim.Adam with lr=learning_rate, and all clips in every step"
         fail(f"a loss of {expected[-2]:.3g} in the last step", f"{losses[-1]:.3g}", cause)
     with torch.no_grad():
-        end = float(nn.functional.cross_entropy(model(waveforms), labels))
+        end = float(F.cross_entropy(model(waveforms), labels))
     close(end, expected[-1], "train the model that was given, not a copy", 1e-5, "a last loss")
     passed(f"the loss fell from {losses[0]:.2f} to {losses[-1]:.2f} in 60 steps, as Adam's should")
 
 
 def _adam_losses(
-    x: Any, labels: Any, weights: Any, steps: int, rate: float, restart: bool = False
+    x: Tensor, labels: Tensor, weights: Tensor, steps: int, rate: float, restart: bool = False
 ) -> list[float]:
     """Losses of softmax regression before each step of Adam, and after the last one.
 
     Algorithm 1 of Kingma and Ba, "Adam: a method for stochastic optimization" (2015), with the
     gradient in closed form; with `restart`, an Adam that is made anew for every step.
     """
-    import torch
-
     x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)  # for the bias
     one_hot = torch.eye(len(weights), dtype=x.dtype)[labels]
     mean, square, losses = 0.0, 0.0, []
@@ -347,24 +362,14 @@ def _adam_losses(
     return losses
 
 
-class _Trap:
-    """Unpickling it raises: stands for a checkpoint that carries code."""
-
-    def __reduce__(self):
-        return _spring, ()
-
-
-def _spring():
-    _sprung.append(True)
-
-
-_sprung: list[bool] = []
+# 1.9 - Save and load
 
 
 def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
-    """``save_weights(model, path)`` and ``load_weights(model, path)``."""
-    import torch
-    from torch import nn
+    """The loaded model predicts the same; a file that carries code is refused.
+
+    ``save_weights(model, path)`` and ``load_weights(model, path)``
+    """
 
     def make_model() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
@@ -432,3 +437,17 @@ def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
                 "strict=False skips what does not fit, and leaves random weights",
             )
     passed("the loaded model predicts the same, and a file that carries code is refused")
+
+
+class _Trap:
+    """Unpickling it raises: stands for a checkpoint that carries code."""
+
+    def __reduce__(self):
+        return _spring, ()
+
+
+def _spring():
+    _sprung.append(True)
+
+
+_sprung: list[bool] = []

@@ -1,14 +1,13 @@
-"""Checks of what stands before a model: lengths, words, batches, splits.
-
-Notebook: 01_speech_commands_mlp.ipynb
-"""
+"""Checks of what stands before a model: lengths, words, batches, splits."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+
+import numpy as np
+import torch
 
 from course_utils.checks.core import (
     call,
@@ -20,11 +19,14 @@ from course_utils.checks.core import (
     short,
 )
 
+# 1.1 - Pad or trim to one second
+
 
 def fit_to_length(answer: Callable) -> None:
-    """``answer(waveform (channel, time), samples) -> (channel, samples)``."""
-    import torch
+    """A clip is padded with zeros at its end, or cut there.
 
+    ``answer(waveform (channel, time), samples) -> (channel, samples)``
+    """
     # Sizes are small and all different, so that swapped axes or a fixed 16,000 cannot pass.
     cases = [(1, 7, 12), (1, 12, 7), (2, 5, 9), (3, 9, 5), (1, 6, 6), (1, 0, 4), (1, 1, 16_000)]
     for channels, time, samples in cases:
@@ -60,8 +62,6 @@ def fit_to_length(answer: Callable) -> None:
 @contextmanager
 def _unset_memory_is_nan() -> Iterator[None]:
     """While it is open, memory that nobody has set (torch.empty) holds NaN, and never by luck 0."""
-    import torch
-
     before = torch.get_deterministic_debug_mode()
     torch.set_deterministic_debug_mode("error")
     try:
@@ -70,12 +70,17 @@ def _unset_memory_is_nan() -> Iterator[None]:
         torch.set_deterministic_debug_mode(before)
 
 
+# 1.2 - Words to indices and back
+
+
 def vocabulary(
     make_vocabulary: Callable, words_to_indices: Callable, indices_to_words: Callable
 ) -> None:
-    """Three answers: the sorted list of words, words to indices, indices to words."""
-    import torch
+    """The words sorted, each once; words to indices and back; an unknown word is an error.
 
+    ``make_vocabulary(words) -> list``, ``words_to_indices(words, vocabulary) -> (word,)``,
+    ``indices_to_words(indices, vocabulary) -> list``
+    """
     # Nine words, so that the arbitrary order of a set cannot be the alphabetical one by luck.
     spoken = ["yes", "no", "up", "yes", "down", "left", "no", "stop", "right", "go", "on"]
     expected = ["down", "go", "left", "no", "on", "right", "stop", "up", "yes"]
@@ -111,10 +116,14 @@ def vocabulary(
     fail("a KeyError or ValueError for the unknown word 'banana'", got, cause)
 
 
-def collate(answer: Callable) -> None:
-    """``answer(items, vocabulary) -> waveforms (batch, 1, 16000), labels (batch,)``."""
-    import torch
+# 1.3 - The shapes of a batch
 
+
+def collate(answer: Callable) -> None:
+    """Items of a corpus become a batch of waveforms and labels, in their order.
+
+    ``answer(items, vocabulary) -> waveforms (batch, 1, 16000), labels (batch,)``
+    """
     words = ["bed", "bird", "cat", "dog"]  # nobody says bird: not every batch has every word
     lengths = [16_000, 9_000, 1, 12_345, 17_000]
     said = ["dog", "bed", "dog", "cat", "bed"]
@@ -156,10 +165,14 @@ def collate(answer: Callable) -> None:
     passed("5 clips of unequal length became (5, 1, 16000) and (5,)")
 
 
-def split_by_speaker(answer: Callable) -> None:
-    """``answer(speakers, test_share, seed) -> is_test`` (one bool a clip)."""
-    import numpy as np
+# 1.10 - Split by speaker
 
+
+def split_by_speaker(answer: Callable) -> None:
+    """No speaker is on both sides, and the seed alone decides who is where.
+
+    ``answer(speakers, test_share, seed) -> is_test``, one bool a clip
+    """
     random = np.random.default_rng(3)
     # Shares of 11 and 13 speakers are 2.75 and 3.25: to round is not to cut, in neither direction.
     for count, share, expected in ((20, 0.25, 5), (6, 1 / 6, 1), (11, 0.25, 3), (13, 0.25, 3)):
@@ -207,10 +220,8 @@ def split_by_speaker(answer: Callable) -> None:
     passed("no speaker is on both sides, in splits of 6, 11, 13 and 20 speakers")
 
 
-def _check_split(is_test: Any, speakers: Any, share: float, expected: int) -> None:
+def _check_split(is_test: object, speakers: np.ndarray, share: float, expected: int) -> None:
     """Fail unless `is_test` takes all clips of so many speakers."""
-    import numpy as np
-
     if not isinstance(is_test, np.ndarray):
         fail("a NumPy array", type(is_test).__name__, "np.array(...) makes one of a list")
     if is_test.shape != speakers.shape or is_test.dtype != bool:
@@ -238,9 +249,7 @@ def _check_split(is_test: Any, speakers: Any, share: float, expected: int) -> No
         fail(f"{expected} of {count} speakers for testing (share {share:.3g})", tests, cause)
 
 
-def _global_state() -> Any:
-    import numpy as np
-
+def _global_state() -> list:
     _, keys, position, *_ = np.random.get_state()  # noqa: NPY002
     return [*keys, position]
 

@@ -1,7 +1,4 @@
-"""Checks of text: normalising, characters and indices, error rates, n-grams.
-
-Notebook: 04_common_voice_ctc.ipynb
-"""
+"""Checks of text: normalising, characters and indices, error rates."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from course_utils.checks.core import CheckFailed, attempt, call, close, equal, fail, passed
+from course_utils.checks.core import CheckFailed, attempt, call, close, equal, fail, method, passed
 
-# ---------------------------------------------------------------- characters
+# 4.1 - Text to tokens
+
 
 _TABLE = {
     "œ": "oe",
@@ -30,6 +27,7 @@ _TABLE = {
     ".": "",
     "…": "...",
 }
+
 
 #: Worked by hand: text, table, result.
 _NORMALISED = [
@@ -47,7 +45,10 @@ _NORMALISED = [
 
 
 def char_map(normalise: Callable, mapping: Callable) -> None:
-    """``normalise(text, table) -> str`` and ``CharMap(symbols)``: ``len``, encode, decode."""
+    """Texts worked by hand; encode and decode undo each other.
+
+    ``normalise(text, table) -> str`` and ``CharMap(symbols)``: ``len``, encode, decode
+    """
     for text, table, expected in _NORMALISED:
         given = dict(table)
         got = call(normalise, text, given)
@@ -114,10 +115,14 @@ def _normal_mistakes(text: str, table: dict[str, str]) -> dict[str, str]:
         ),
         "the table is not used": run(nfc, lower, spaces),
         "characters that are not in the table stay": run(
-            nfc, lower, lambda text: "".join(table.get(one, "") for one in text), spaces
+            nfc, lower, lambda text: "".join(table.get(letter, "") for letter in text), spaces
         ),
         "what is no letter of a to z may stay, too: only the table decides": run(
-            nfc, lower, each, lambda text: "".join(one for one in text if one in known), spaces
+            nfc,
+            lower,
+            each,
+            lambda text: "".join(letter for letter in text if letter in known),
+            spaces,
         ),
     }
 
@@ -133,19 +138,19 @@ def _encodes(mapping: Callable) -> None:
             cause = "each map has its own symbols: self.symbols, not an attribute of the class"
         fail("len 8 for 7 symbols and the blank", size, cause)
     for text in ("a zébœ'", "bab", ""):
-        got = call(_method(charmap, "encode"), text)
+        got = call(method(charmap, "encode"), text)
         if not isinstance(got, list):
             fail("a list", type(got).__name__, "encode returns a list of int")
         if not all(type(token) is int for token in got):
             kinds = sorted({type(token).__name__ for token in got})
             fail("a list of int", f"a list of {', '.join(kinds)}", "one index for each character")
-        places = [symbols.index(one) for one in text]
+        places = [symbols.index(letter) for letter in text]
         known = {
             "token 0 is the blank: symbols[0] is token 1": places,
             "symbols keep the order in which they are given": [
-                sorted(symbols).index(one) + 1 for one in text
+                sorted(symbols).index(letter) + 1 for letter in text
             ],
-            "tokens follow symbols, not the code points": [ord(one) for one in text],
+            "tokens follow symbols, not the code points": [ord(letter) for letter in text],
             "repeated letters stay: nothing is collapsed here": [
                 place + 1
                 for at, place in enumerate(places)
@@ -156,7 +161,7 @@ def _encodes(mapping: Callable) -> None:
         expected = [place + 1 for place in places]
         equal(got, expected, known, "symbols[0] is token 1, and so on", repr(text))
         tokens = list(got)
-        back = call(_method(charmap, "decode"), tokens)
+        back = call(method(charmap, "decode"), tokens)
         if tokens != got:
             fail("tokens as they were", "changed ones", "make a new text: leave the list alone")
         equal(back, text, {}, 'decode undoes encode: a text, "".join(...)', f"decode({expected})")
@@ -174,16 +179,7 @@ def _encodes(mapping: Callable) -> None:
         fail(f"a ValueError of decode({tokens})", got, cause)
 
 
-def _method(thing: Any, name: str) -> Callable:
-    """A method of an answer, if it has one of this name."""
-    method = getattr(thing, name, None)
-    if not callable(method):
-        cause = f"def {name}(self, ...) stands inside the class, further in than its head"
-        fail(f"a method {name}", "none", cause)
-    return method
-
-
-def _refuses(charmap: Any, text: str, unknown: str) -> None:
+def _refuses(charmap: object, text: str, unknown: str) -> None:
     """Fail unless unknown characters raise a ValueError that names each of them."""
     try:
         got = attempt(charmap.encode, text)
@@ -201,7 +197,7 @@ def _refuses(charmap: Any, text: str, unknown: str) -> None:
                 0: "an unknown character is no blank: raise ValueError and name it",
                 -1: "str.find says -1 for what it does not find: raise ValueError and name it",
                 None: "dict.get says None for what it does not find: raise ValueError and name it",
-            }.get(next((one for one in got if one in (0, -1, None)), 1), cause)
+            }.get(next((token for token in got if token in (0, -1, None)), 1), cause)
         if got == [4] or text == "A":
             cause = "encode does not normalise: A is unknown here, and raises ValueError"
         fail(f"a ValueError of encode({text!r})", repr(got), cause)
@@ -219,25 +215,25 @@ def _refuses(charmap: Any, text: str, unknown: str) -> None:
         fail(f"an error that names {list(unknown)}", f"{message!r}", cause)
 
 
-# ---------------------------------------------------------------- errors
+# 4.12 - Edit distance and error rates
 
 
 class _Symbol:
     """Compares as its name does, and counts how often it is asked."""
 
     asked = 0
-    most = 0
+    limit = 0
 
     def __init__(self, name: int):
         self.name = name
 
     def __eq__(self, other: object) -> bool:
         _Symbol.asked += 1
-        if _Symbol.asked > _Symbol.most:
+        if _Symbol.asked > _Symbol.limit:
             cause = (
                 "a recursion that solves the same part again and again: keep the results in a table"
             )
-            fail("at most a few comparisons for each pair", f"more than {_Symbol.most:,}", cause)
+            fail("at most a few comparisons for each pair", f"more than {_Symbol.limit:,}", cause)
         return isinstance(other, _Symbol) and self.name == other.name
 
     def __hash__(self) -> int:
@@ -245,7 +241,10 @@ class _Symbol:
 
 
 def edit_distance(answer: Callable, rate: Callable) -> None:
-    """``answer(reference, hypothesis) -> (substitutions, insertions, deletions)``, and rates."""
+    """The fewest errors of each pair, and rates over all of them.
+
+    ``answer(reference, hypothesis) -> (substitutions, insertions, deletions)``, and rates
+    """
     chance = random.Random(12)
     pairs: list[tuple[Sequence, Sequence]] = [
         ("", ""),
@@ -275,9 +274,9 @@ def edit_distance(answer: Callable, rate: Callable) -> None:
     reference, hypothesis = (
         [_Symbol(name) for name in chance.choices(range(5), k=size)] for size in (38, 43)
     )
-    _Symbol.asked, _Symbol.most = 0, 10 * 38 * 43
+    _Symbol.asked, _Symbol.limit = 0, 10 * 38 * 43
     got = call(answer, reference, hypothesis)
-    names = [[one.name for one in sequence] for sequence in (reference, hypothesis)]
+    names = [[symbol.name for symbol in sequence] for sequence in (reference, hypothesis)]
     total = _distance(*names)
     if not (isinstance(got, tuple) and sum(got) == total and got[1] - got[2] == 5):
         fail(f"{total} errors", got, "as before, for 38 symbols against 43")
@@ -330,11 +329,11 @@ def _distance(
     return table[n][m]
 
 
-def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
+def _right_errors(got: object, reference: Sequence, hypothesis: Sequence) -> None:
     """Fail unless `got` are the numbers of a shortest way from reference to hypothesis."""
     right = _splits(reference, hypothesis)
     total = sum(min(right))
-    what = f"{reference!r} and {hypothesis!r}"
+    case = f"{reference!r} and {hypothesis!r}"
     if isinstance(got, int | float):
         cause = "return three numbers: (substitutions, insertions, deletions)"
         fail("(substitutions, insertions, deletions)", got, cause)
@@ -350,8 +349,8 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
     words = not isinstance(reference, str)
     place_by_place = sum(a != b for a, b in zip(reference, hypothesis, strict=False))
     missing, more = (
-        sum((Counter(one) - Counter(other)).values())
-        for one, other in ((reference, hypothesis), (hypothesis, reference))
+        sum((Counter(first) - Counter(second)).values())
+        for first, second in ((reference, hypothesis), (hypothesis, reference))
     )
     distance = functools.partial(_distance, reference, hypothesis)
     totals = {
@@ -381,7 +380,7 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
             "an insertion is a symbol that only the hypothesis has: insertions and deletions "
             "are swapped"
         )
-    elif any(_permuted(got, way) for way in right):
+    elif any(sorted(got) == sorted(way) for way in right):
         cause = "the order is (substitutions, insertions, deletions)"
     elif sum(got) == total:
         cause = "as many errors as there should be, but no way has them in these kinds"
@@ -390,11 +389,7 @@ def _right_errors(got: Any, reference: Sequence, hypothesis: Sequence) -> None:
     elif sum(got) > total and cause.startswith("the smallest"):
         cause = "there is a shorter way: the smallest of the three ways into each cell"
     named = " or ".join(map(str, sorted(right)[:3]))
-    fail(f"{named} for {what}", got, cause)
-
-
-def _permuted(one: tuple, other: tuple) -> bool:
-    return sorted(one) == sorted(other)
+    fail(f"{named} for {case}", got, cause)
 
 
 def _error_rates(rate: Callable) -> None:
@@ -454,168 +449,3 @@ def _error_rates(rate: Callable) -> None:
 def _rate_of(given: tuple, errors_in: Callable, length_in: Callable) -> float:
     errors = sum(_distance(errors_in(r), errors_in(h)) for r, h in zip(*given, strict=True))
     return errors / sum(len(length_in(reference)) for reference in given[0])
-
-
-# ---------------------------------------------------------------- a language model
-
-
-def ngram(answer: Callable) -> None:
-    """``answer(order, symbols, weight=1.0)``: ``fit(sentences)``, ``probability(history, s)``."""
-    chance = random.Random(15)
-    sentences = [chance.choices(range(1, 6), [5, 3, 2, 1, 1], k=size) for size in (6, 1, 9, 4, 7)]
-    sentences.insert(2, [])
-    cases = [(3, 7, 1.0), (1, 7, 1.0), (2, 7, 0.5), (4, 6, 3.0)]
-    models = [
-        call(answer, order, symbols, weight) if weight != 1 else call(answer, order, symbols)
-        for order, symbols, weight in cases
-    ]
-    for model in models:  # all of them, before any is asked: each has counts of its own
-        given = [list(sentence) for sentence in sentences]
-        attempt(_method(model, "fit"), given)
-        if given != sentences:
-            fail("sentences as they were", "changed ones", "[0] * (order - 1) + sentence is new")
-    for model, case in zip(models, cases, strict=True):
-        order, symbols, _ = case
-        histories = [(), (1,), (2, 1), (1, 1, 2), (5, 5, 5, 5), (3, 1, 2, 1, 1, 2)]
-        histories += [tuple(chance.choices(range(1, symbols), k=order)) for _ in range(3)]
-        for history in histories:
-            for symbol in range(1, symbols):
-                _right_probability(model, history, symbol, sentences, case)
-            total = sum(model.probability(history, symbol) for symbol in range(1, symbols))
-            close(total, 1, "all symbols but the blank sum to 1", 1e-9, "a sum")
-    hand = call(answer, 2, 3)
-    attempt(_method(hand, "fit"), [[1, 2, 1]])
-    # p(1) = (2 + 1/2) / (3 + 1) = 5/8; behind 2 comes 1: (1 + 5/8) / (1 + 1) = 13/16.
-    _right_probability(hand, (2,), 1, [[1, 2, 1]], (2, 3, 1.0), 13 / 16)
-    passed("hand-worked counts, and orders 1 to 4 recounted; every history sums to 1")
-
-
-def _right_probability(
-    model: Any,
-    history: tuple[int, ...],
-    symbol: int,
-    sentences: list[list[int]],
-    case: tuple[int, int, float],
-    by_hand: float | None = None,
-) -> None:
-    got = call(_method(model, "probability"), history, symbol)
-    if isinstance(got, bool) or not isinstance(got, int | float):
-        fail("a float", type(got).__name__, "probability(history, symbol) is a number")
-    expected = _interpolated(history, symbol, sentences, *case) if by_hand is None else by_hand
-    if abs(got - expected) <= 1e-9:
-        return
-    cause = "(count(h, s) + weight * p of the shorter history) / (count(h) + weight)"
-    mistakes = _ngram_mistakes(history, symbol, sentences, *case)
-    cause = next((why for why, value in mistakes.items() if abs(value - got) <= 1e-9), cause)
-    order, symbols, weight = case
-    what = f"p({symbol} | {history}) = {expected:.6g} with order {order}, {symbols} symbols"
-    fail(f"{what}, weight {weight:g}", f"{got:.6g}", cause)
-
-
-def _interpolated(
-    history: tuple[int, ...],
-    symbol: int,
-    sentences: list[list[int]],
-    order: int,
-    symbols: int,
-    weight: float,
-    *,
-    base: float | None = None,
-    starts: bool = True,
-    padded: bool = True,
-    ends: bool = False,
-    joined: bool = False,
-    backs_off: bool = True,
-    first: bool = False,
-    smoothing: Callable | None = None,
-) -> float:
-    """The oracle: goes through all sentences for every number; and what may be wrong in it."""
-    start = [0] * (order - 1)
-    texts = [(start if starts else []) + sentence for sentence in sentences]
-    if joined:
-        texts = [start + [token for sentence in sentences for token in sentence]]
-    known = (start if padded else []) + list(history)
-    p = 1 / (symbols - 1) if base is None else base
-    for length in range(order):
-        if length > len(known):
-            break
-        last = known[:length] if first else known[len(known) - length :]
-        here = before = 0
-        for text in texts:
-            begin = order - 1 if starts else length
-            for end in range(max(begin, length), len(text) + ends):
-                if text[end - length : end] == last:
-                    before += 1
-                    here += end < len(text) and text[end] == symbol
-        if smoothing is not None:
-            p = smoothing(here, before, p)
-        elif backs_off:
-            p = (here + weight * p) / (before + weight)
-        elif length == order - 1:
-            lowest = 1 / (symbols - 1)
-            p = (here + weight * lowest) / (before + weight)
-    return p
-
-
-def _ngram_mistakes(
-    history: tuple[int, ...],
-    symbol: int,
-    sentences: list[list[int]],
-    order: int,
-    symbols: int,
-    weight: float,
-) -> dict[str, float]:
-    """Causes, and the probabilities to which they lead."""
-
-    def like(
-        order: int = order, symbols: int = symbols, weight: float = weight, **named: Any
-    ) -> float:
-        return _interpolated(history, symbol, sentences, order, symbols, weight, **named)
-
-    def ratio(here: int, before: int, p: float) -> float:
-        return here / before if before else p
-
-    def other_weights(here: int, before: int, p: float) -> float:
-        return (here + weight * p) / (before + weight * (symbols - 1))
-
-    def missing_below(here: int, before: int, p: float) -> float:
-        return (here + weight * p) / max(before, 1)
-
-    def unseen_only(here: int, before: int, p: float) -> float:
-        return here / before if here else p
-
-    def add_one(here: int, before: int, p: float) -> float:
-        return (here + weight) / (before + weight * (symbols - 1))
-
-    def unweighted(here: int, before: int, p: float) -> float:
-        return (here + p) / (before + weight)
-
-    right = like()
-    return {
-        "p_0 is 1 / (symbols - 1): the blank is never written": like(base=1 / symbols),
-        "p_0 is 1 / (symbols - 1), not 1": like(base=1.0),
-        "p_0 is 1 / (symbols - 1), not 0": like(base=0.0),
-        "each order falls back on the order below, not on the uniform one": like(backs_off=False),
-        "order n looks back at n - 1 symbols, not at n": like(order=order + 1),
-        "order n looks back at n - 1 symbols, not at n - 2": like(order=max(1, order - 1)),
-        "the weight is an argument: use it": like(weight=1.0),
-        "fit: put order - 1 zeros in front of each sentence": like(starts=False),
-        "probability: put zeros in front of a short history": like(padded=False),
-        "zeros in front of each sentence, and of a short history": like(starts=False, padded=False),
-        "all sentences count, not only the last": _interpolated(
-            history, symbol, sentences[-1:], order, symbols, weight
-        ),
-        "each sentence starts anew: they do not run on into each other": like(joined=True),
-        "count(h) counts what is followed by a symbol, not the end of a sentence": like(ends=True),
-        "the end of a long history counts, not its start": like(first=True),
-        "count(h, s) / count(h), without the order below": like(smoothing=ratio),
-        "divide by count(h) + weight: weight once, not for each symbol": like(
-            smoothing=other_weights
-        ),
-        "divide by count(h) + weight: it is missing below": like(smoothing=missing_below),
-        "mix with the order below always, not only for what is new": like(smoothing=unseen_only),
-        "weight * p of the order below, not weight alone": like(smoothing=add_one),
-        "weight times p of the order below": like(smoothing=unweighted),
-        "a probability, not its logarithm": math.log(right),
-        "a probability, not minus its logarithm": -math.log(right),
-    }

@@ -1,7 +1,4 @@
-"""Checks of a recurrent network: one step of an LSTM, a classifier, transfer, large batches.
-
-Notebook: 03_mfcc_lstm_augmentation.ipynb
-"""
+"""Checks of a recurrent network: one step of an LSTM, and a classifier."""
 
 from __future__ import annotations
 
@@ -10,14 +7,14 @@ import math
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-from unittest import mock
+
+import torch
+from torch import Tensor, nn
 
 from course_utils.checks.core import (
     CheckFailed,
-    attempt,
+    by_hand,
     call,
-    close,
     compare,
     fail,
     generator,
@@ -29,13 +26,14 @@ from course_utils.checks.core import (
     unchanged,
 )
 
-# ---------------------------------------------------------------- one step
+# 3.8 - The cell of an LSTM
 
 
 def lstm_cell(answer: Callable) -> None:
-    """``answer(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh) -> (h, c)`` of the next step."""
-    import torch
+    """Equal to torch's own cell.
 
+    ``answer(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh) -> (h, c)`` of the next step
+    """
     random = generator(3)
     for batch, inputs, hidden in ((3, 5, 4), (1, 2, 6)):
         sizes = [
@@ -49,11 +47,8 @@ def lstm_cell(answer: Callable) -> None:
         ]
         given = [torch.randn(size, generator=random) for size in sizes]
         before = [value.clone() for value in given]
-        with (
-            mock.patch("torch.lstm_cell", _by_hand),
-            mock.patch("torch._VF.lstm_cell", _by_hand),
-            mock.patch("torch._VF.lstm", _by_hand),
-        ):
+        places = ("torch.lstm_cell", "torch._VF.lstm_cell", "torch._VF.lstm")
+        with by_hand("arithmetic of your own", "LSTM", places):
             result = call(answer, *given)
         for value, after in zip(before, given, strict=True):
             unchanged(value, after, "states and weights")
@@ -79,41 +74,32 @@ def lstm_cell(answer: Callable) -> None:
     passed("equal to torch's LSTM cell, h and c, for two sizes")
 
 
-def _half(which: int, *given: Any) -> dict[str, Any]:
+def _half(which: int, *given: Tensor) -> dict[str, Tensor]:
     return {cause: both[which] for cause, both in _cell_mistakes(*given).items()}
 
 
-def _by_hand(*arguments: Any, **named: Any) -> None:
-    raise CheckFailed(
-        "expected arithmetic of your own, got a call of torch's LSTM; "
-        "likely cause: the exercise is to do by hand what it does"
-    )
-
-
 def _cell_mistakes(
-    x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any
-) -> dict[str, tuple[Any, Any]]:
+    x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Causes, and the h and c to which they lead."""
-    import torch
-
     sigmoid, tanh = torch.sigmoid, torch.tanh
     from_x, from_h = x @ w_ih.T, h @ w_hh.T
     rows = from_x + b_ih + from_h + b_hh
 
     def step(
-        rows: Any = rows,
+        rows: Tensor = rows,
         order: tuple = (0, 1, 2, 3),
         gate: Callable = sigmoid,
         candidate: Callable = tanh,
         squash: Callable = tanh,
-        old: Any = c,
-    ) -> tuple[Any, Any]:
+        old: Tensor = c,
+    ) -> tuple[Tensor, Tensor]:
         parts = rows.chunk(4, dim=1)
         i, f, g, o = (parts[place] for place in order)
         new = gate(f) * old + gate(i) * candidate(g)
         return gate(o) * squash(new), new
 
-    def same(value: Any) -> Any:
+    def same(value: Tensor) -> Tensor:
         return value
 
     i, f, g, o = rows.chunk(4, dim=1)
@@ -161,15 +147,15 @@ def _named(order: tuple) -> str:
     return ", ".join(names[gate] for gate in places)
 
 
-# ---------------------------------------------------------------- the classifier
+# 3.9 - The model, for clips of unequal length
 
 
 @own_random
 def speech_lstm(model_class: Callable) -> None:
-    """``model_class(classes, features=12, hidden=64, layers=3)``; ``model(x, lengths=None)``."""
-    import torch
-    from torch import nn
+    """Parameters in closed form; a clip alone and in a padded batch give the same logits.
 
+    ``model_class(classes, features=12, hidden=64, layers=3)``; ``model(x, lengths=None)``
+    """
     small = {"features": 7, "hidden": 6, "layers": 2}
     for classes, named in ((10, {}), (11, {}), (35, {}), (5, small)):
         model = call(model_class, classes, **named)
@@ -243,10 +229,8 @@ def _count_causes(classes: int, named: dict[str, int]) -> dict[int, str]:
     }
 
 
-def _layers_compute(model: Any) -> None:
+def _layers_compute(model: nn.Module) -> None:
     """Fail unless a small network gives the logits that its weights lead to."""
-    import torch
-
     random = generator(5)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -259,7 +243,7 @@ def _layers_compute(model: Any) -> None:
         ("that are all padded", 9, 3, [3, 7, 2]),
         ("alone", 6, 1, [4]),
     )
-    for what, frames, batch, counts in cases:
+    for kind, frames, batch, counts in cases:
         clips = torch.randn(batch, 7, frames, generator=random)
         lengths = None if counts is None else torch.tensor(counts)
         for row, count in enumerate(counts or []):  # rubbish, and not only zeros, behind a clip
@@ -268,14 +252,14 @@ def _layers_compute(model: Any) -> None:
         try:
             got = call(model, *given)
         except CheckFailed as error:
-            if what != "that are all padded" or not isinstance(error.__cause__, Exception):
+            if kind != "that are all padded" or not isinstance(error.__cause__, Exception):
                 raise
             cause = (
                 "no clip fills all frames of this batch, and pad_packed_sequence ends with the "
                 "longest clip: take the number of frames from what it returns"
             )
             raised = f"{type(error.__cause__).__name__}: {error.__cause__}"
-            fail(f"logits for clips {what}", textwrap.shorten(raised, 120), cause)
+            fail(f"logits for clips {kind}", textwrap.shorten(raised, 120), cause)
         unchanged(clips, given[0], "features")
         if lengths is not None:
             unchanged(lengths, given[1], "lengths")
@@ -294,9 +278,9 @@ def _layers_compute(model: Any) -> None:
         )[0]
         got = got.detach()
         total = torch.ones(batch)
-        for kind, values in (("probabilities", got), ("log-probabilities", got.exp())):
+        for scale, values in (("probabilities", got), ("log-probabilities", got.exp())):
             if torch.allclose(values.sum(dim=1), total, atol=1e-4):
-                fail("logits", kind, "the loss applies log-softmax, not the model")
+                fail("logits", scale, "the loss applies log-softmax, not the model")
         with torch.no_grad():
             compare(
                 got,
@@ -304,17 +288,15 @@ def _layers_compute(model: Any) -> None:
                 partial(_logit_mistakes, model, clips, counts),
                 "the mean of the last layer's outputs over the frames of each clip, then linear",
                 1e-4,
-                f"a logit of clips {what}",
+                f"a logit of clips {kind}",
             )
         if got_gradient is None:
             cause = "no torch.no_grad(), .detach() or .data in forward"
             fail("a gradient in the LSTM", "none", cause)
 
 
-def _run(model: Any, clips: Any, keep: int | None = None) -> list[Any]:
+def _run(model: nn.Module, clips: Tensor) -> list[Tensor]:
     """Outputs of every layer, step by step with torch's cell: each (batch, frame, hidden)."""
-    import torch
-
     lstm, x, layers = model.lstm, clips, []
     for layer in range(lstm.num_layers):
         weights = [
@@ -331,10 +313,8 @@ def _run(model: Any, clips: Any, keep: int | None = None) -> list[Any]:
     return layers
 
 
-def _logits(model: Any, clips: Any, counts: list[int] | None) -> Any:
+def _logits(model: nn.Module, clips: Tensor, counts: list[int] | None) -> Tensor:
     """The oracle: each clip alone, without its padding."""
-    import torch
-
     counts = counts or [clips.shape[2]] * len(clips)
     means = [
         _run(model, clip[None, :, :count].transpose(1, 2))[-1][0].mean(dim=0)
@@ -343,15 +323,13 @@ def _logits(model: Any, clips: Any, counts: list[int] | None) -> Any:
     return torch.stack(means) @ model.output.weight.T + model.output.bias
 
 
-def _logit_mistakes(model: Any, clips: Any, counts: list[int] | None) -> dict[str, Any]:
+def _logit_mistakes(model: nn.Module, clips: Tensor, counts: list[int] | None) -> dict[str, Tensor]:
     """Causes, and the logits to which they lead."""
-    import torch
-
     frames = clips.shape[2]
     lengths = torch.tensor(counts or [frames] * len(clips))
     valid = (torch.arange(frames) < lengths[:, None])[..., None]  # (batch, frame, 1)
 
-    def linear(states: Any) -> Any:
+    def linear(states: Tensor) -> Tensor:
         return states @ model.output.weight.T + model.output.bias
 
     layers = _run(model, clips.transpose(1, 2))
@@ -408,257 +386,7 @@ def _logit_mistakes(model: Any, clips: Any, counts: list[int] | None) -> dict[st
     return known
 
 
-def _up_to(states: Any, lengths: Any) -> Any:
+def _up_to(states: Tensor, lengths: Tensor) -> Tensor:
     """The mean over the first frames of each clip."""
-    import torch
-
     valid = (torch.arange(states.shape[1]) < lengths[:, None])[..., None]
     return (states * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
-
-
-# ---------------------------------------------------------------- transfer
-
-
-def _small_model() -> Any:
-    """A network whose names and shapes set traps."""
-    import torch
-    from torch import nn
-
-    class Small(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = nn.Parameter(torch.full((1,), 0.5))
-            self.body = nn.ModuleDict(
-                {"first": nn.Linear(6, 5), "norm": nn.BatchNorm1d(5), "output": nn.Linear(5, 5)}
-            )
-            self.output = nn.Linear(5, 3)
-
-        def forward(self, x):
-            for layer in self.body.values():
-                x = layer(x).tanh()
-            return self.output(self.scale * x)
-
-    return Small()
-
-
-@own_random
-def transfer(load_matching: Callable, freeze_all_but: Callable) -> None:
-    """``load_matching(model, weights) -> names``, ``freeze_all_but(model, prefix) -> list``."""
-    _loads(load_matching)
-    for prefix in ("output", "body.norm", "output.bias", ""):
-        _freezes(freeze_all_but, prefix)
-    passed("what fits is copied, what is frozen stays as it is to the last bit")
-
-
-def _loads(answer: Callable) -> None:
-    import torch
-
-    random = generator(6)
-
-    def numbers(tensor: Any) -> Any:
-        if not tensor.is_floating_point():
-            return torch.full_like(tensor, 7)
-        return torch.randn(tensor.shape, generator=random) + 3
-
-    model = _small_model()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    weights = {name: numbers(value) for name, value in reversed(list(before.items()))}
-    weights["output.weight"] = numbers(torch.empty(8, 5))  # another number of classes
-    weights["output.bias"] = numbers(torch.empty(8))
-    weights["body.first.weight"] = numbers(torch.empty(5, 6).T)  # as many numbers, turned round
-    weights["body.norm.bias"] = numbers(torch.empty(1))  # could be spread over all five
-    weights["decoder.weight"] = numbers(torch.empty(2, 2))
-    del weights["body.output.bias"]
-    kept = {name: value.clone() for name, value in weights.items()}
-    names = list(weights)
-    left = [name for name in before if name not in kept or kept[name].shape != before[name].shape]
-    parameters = {name: id(value) for name, value in model.named_parameters()}
-    try:
-        got = call(answer, model, weights)
-    except CheckFailed as error:
-        if "loading state_dict" not in str(error.__cause__):
-            raise
-        cause = (
-            "load_state_dict refuses other shapes, with strict=False, too: first leave out "
-            "what does not match"
-        )
-        fail("what matches to be loaded", f"{type(error.__cause__).__name__}", cause)
-    if list(weights) != names or not all(torch.equal(kept[n], weights[n]) for n in names):
-        fail("weights as they were", "changed ones", "copy from the dictionary: take nothing out")
-    if isinstance(got, str | bytes) or not isinstance(got, list | tuple):
-        fail("a list of names", type(got).__name__, "collect the names that were left, in a list")
-    loaded = [name for name in before if name not in left]
-    after = model.state_dict()
-    for name, value in before.items():
-        cause = None
-        if name in loaded and not torch.equal(after[name], kept[name]):
-            cause = "copy every tensor of the same name and shape: tensor.copy_(weights[name])"
-            if name not in dict(model.named_parameters()):
-                cause = "running averages are tensors of the model, too: go through state_dict()"
-            elif torch.equal(after[name], value):
-                cause = "a new dictionary does not change the model: load_state_dict or copy_"
-            expected = f"{name} from the weights"
-        elif name in left and not torch.equal(after[name], value):
-            cause = "compare tensor.shape: as many numbers is not enough, nor that they can spread"
-            expected = f"{name} as it was"
-        if cause:
-            fail(expected, "other numbers", cause)
-    if list(got) != left:
-        cause = "the names of the model's tensors that were left, in the order of state_dict()"
-        if list(got) == loaded:
-            cause = "the names of what was left, not of what was loaded"
-        elif set(got) == set(left):
-            cause = "the order of model.state_dict(): go through it, not through weights or a set"
-        elif set(got) - set(before):
-            cause = "names of the model only: what is in weights alone is ignored"
-        elif set(got) < set(left):
-            cause = "left are names that weights lacks, and names with another shape"
-        fail(left, list(got), cause)
-    cause = "an optimiser holds the tensors that are there: copy into them, do not replace them"
-    if parameters != {name: id(value) for name, value in model.named_parameters()}:
-        fail("the model's own parameters", "new ones", cause)
-    if not all(parameter.requires_grad for parameter in model.parameters()):
-        fail("parameters that can learn", "frozen ones", "loading freezes nothing")
-    with torch.no_grad():
-        for value in model.state_dict().values():
-            value.add_(1)
-    if not all(torch.equal(kept[name], weights[name]) for name in names):
-        cause = "the model shares memory with weights: copy the numbers, with copy_ or .clone()"
-        fail("weights that training leaves alone", "changed ones", cause)
-
-
-def _freezes(answer: Callable, prefix: str) -> None:
-    import torch
-
-    model = _small_model()
-    x = torch.randn(7, 6, generator=generator(1))
-    y = torch.arange(7) % 3
-    cross_entropy = torch.nn.functional.cross_entropy
-    cross_entropy(model(x), y).backward()  # gradients from before must not move anything either
-    wanted = {name for name, _ in model.named_parameters() if name.startswith(prefix)}
-    for name, parameter in model.named_parameters():  # as another stage may have left them
-        parameter.requires_grad_(name.startswith("body."))
-    got = call(answer, model, prefix)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and name not in wanted:
-            cause = "parameter.requires_grad_(False) for every other name of named_parameters()"
-            if all(p.requires_grad == n.startswith("body.") for n, p in model.named_parameters()):
-                cause = (
-                    "nothing was changed: parameter.requires_grad_(...) of named_parameters(); "
-                    "on tensors of state_dict() it has no effect"
-                )
-            if prefix in name:
-                cause = "the name starts with the prefix: name.startswith(prefix)"
-            fail(f"{name} frozen, all but {prefix!r}", "it still learns", cause)
-        if not parameter.requires_grad and name in wanted:
-            cause = (
-                "requires_grad_(True) for every name that starts with the prefix: "
-                "it may have been frozen before"
-            )
-            fail(f"{name} to learn", "it is frozen", cause)
-    if not isinstance(got, list):
-        cause = "return a list: the optimiser and you will both go through it"
-        fail("a list of parameters", type(got).__name__, cause)
-    if not all(isinstance(parameter, torch.nn.Parameter) for parameter in got):
-        kind = next(type(p).__name__ for p in got if not isinstance(p, torch.nn.Parameter))
-        cause = "the optimiser takes the parameters themselves, not their names or copies"
-        fail("parameters", kind, cause)
-    ids = {name: id(parameter) for name, parameter in model.named_parameters()}
-    if sorted(map(id, got)) != sorted(ids[name] for name in wanted):
-        cause = "the list holds the model's own parameters that learn, each once"
-        if len(got) == len(ids):
-            cause = "leave out the frozen ones: weight decay and momentum would still move them"
-        elif len(got) == len(ids) - len(wanted):
-            cause = "the parameters that learn, not those that are frozen"
-        fail(f"{len(wanted)} parameters that learn", f"a list of {len(got)}", cause)
-    before = {name: value.detach().clone() for name, value in model.named_parameters()}
-    optimiser = torch.optim.SGD(got, 0.1, momentum=0.9, weight_decay=0.1)
-    for _ in range(3):
-        optimiser.zero_grad()
-        cross_entropy(model(x), y).backward()
-        optimiser.step()
-    for name, value in model.named_parameters():
-        if torch.equal(value, before[name]) == (name in wanted):
-            expected, state = ("moved", "stayed") if name in wanted else ("stayed", "moved")
-            cause = "three steps of training with the list that was returned"
-            fail(f"{name} {expected}", f"it {state}", cause)
-
-
-# ---------------------------------------------------------------- gradients in parts
-
-
-@own_random
-def accumulation(answer: Callable) -> None:
-    """``answer(model, optimiser, x, y, parts)``: one step as that of the whole batch."""
-    import torch
-    from torch import nn
-
-    class Watched(nn.Module):
-        """A linear model that remembers the sizes of its batches."""
-
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(4, 3)
-            self.sizes = []
-
-        def forward(self, x):
-            self.sizes.append(len(x))
-            return self.linear(x)
-
-    x = torch.randn(10, 4, generator=generator(2))
-    y = torch.arange(10) % 3
-    for parts in (1, 4, 3, 7):  # 7 parts of at most 2 rows are 5 parts
-        model = Watched().train()
-        weight, bias = (value.detach().clone() for value in model.linear.parameters())
-        for parameter in model.parameters():  # as a step before may have left it
-            parameter.grad = torch.ones_like(parameter)
-        optimiser = torch.optim.SGD(model.parameters(), 0.5)
-        steps = []
-        optimiser.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
-        attempt(answer, model, optimiser, x.clone(), y.clone(), parts)
-        most = math.ceil(10 / parts)
-        if max(model.sizes, default=0) > most:
-            cause = "the whole batch does not fit into memory: torch.chunk(x, parts)"
-            fail(f"parts of at most {most} clips", f"one of {max(model.sizes)}", cause)
-        if sum(model.sizes) != 10:
-            cause = "every part goes through the model once, the last, smaller one too"
-            fail("10 clips", f"{sum(model.sizes)} clips", cause)
-        if len(steps) != 1:
-            cause = "optimiser.step() once, behind the loop over the parts"
-            fail("one step of the optimiser", f"{len(steps)} steps", cause)
-        # The oracle: the closed form of the gradient of softmax regression.
-        error = torch.softmax(x @ weight.T + bias, dim=1) - torch.eye(3)[y]
-        pieces = [
-            (e.T @ part / len(part), len(part))
-            for e, part in zip(error.split(most), x.split(most), strict=True)
-        ]
-        whole = error.T @ x / 10
-        step = partial(_stepped, weight)
-        mean = sum(piece for piece, _ in pieces) / len(pieces)
-        known = {
-            "zero the gradients first: those of the step before are still there": step(whole + 1),
-            "the gradients of all parts add up: zero them once, before the loop": step(
-                pieces[-1][0] * pieces[-1][1] / 10
-            ),
-            "the parts differ in size: weight each mean with len(part) / len(x)": step(mean),
-            "torch.chunk may make fewer parts: weight each with len(part) / len(x)": step(
-                mean * len(pieces) / parts
-            ),
-            "weight each part's mean with len(part) / len(x): this is their sum": step(
-                mean * len(pieces)
-            ),
-            "divide by the clips of the batch: this is the sum over all clips": step(10 * whole),
-            "divide by the clips of the batch, not by the parts": step(10 * whole / parts),
-            "the gradients of all parts add up: this is the last one alone": step(pieces[-1][0]),
-            "backward() for each part is missing": weight,
-        }
-        cause = "each part's mean loss times len(part) / len(x), backward for each, one step"
-        compare(
-            model.linear.weight, step(whole), lambda known=known: known, cause, 1e-5, "a weight"
-        )
-        close(model.linear.bias, bias - 0.5 * error.mean(dim=0), cause, 1e-5, "a bias")
-    passed("one step from 1, 4, 3 and 7 parts is the step of the whole batch")
-
-
-def _stepped(weight: Any, gradient: Any) -> Any:
-    return weight - 0.5 * gradient

@@ -1,14 +1,14 @@
-"""Checks of features: frames, power spectra, mel filters, decibels, the cosine transform.
-
-Notebook: 03_mfcc_lstm_augmentation.ipynb
-"""
+"""Checks of features: frames, power spectra, mel filters, decibels, the cosine transform."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     call,
@@ -23,13 +23,14 @@ from course_utils.checks.core import (
     unchanged,
 )
 
-# ---------------------------------------------------------------- frames and spectra
+# 3.1 - Frames and a window
 
 
 def frame(answer: Callable) -> None:
-    """``answer(waveforms (batch, 1, time), window, hop) -> (batch, frames, window)``."""
-    import torch
+    """Windows around every hop, sample by sample.
 
+    ``answer(waveforms (batch, 1, time), window, hop) -> (batch, frames, window)``
+    """
     for batch, time, window, hop in (
         (2, 16_000, 512, 320),
         (3, 1003, 64, 50),
@@ -66,16 +67,15 @@ def frame(answer: Callable) -> None:
         ]
         cause = "frame t holds samples t * hop - window // 2 and on, times the Hann window"
         mistakes = partial(_frame_mistakes, before[:, 0], window, hop)
-        compare(got, expected, mistakes, cause, what="a sample")
+        compare(got, expected, mistakes, cause, name="a sample")
     passed("windows around every hop, of five sizes, sample by sample")
 
 
-def _frame_mistakes(rows: Any, window: int, hop: int) -> dict[str, Any]:
+def _frame_mistakes(rows: Tensor, window: int, hop: int) -> dict[str, Tensor]:
     """Causes, and the frames to which they lead."""
-    import torch
 
-    def cut(weights: Any, left: int = window // 2, mode: str = "constant") -> Any:
-        padded = torch.nn.functional.pad(rows[:, None], (left, window - left), mode=mode)[:, 0]
+    def cut(weights: Tensor, left: int = window // 2, mode: str = "constant") -> Tensor:
+        padded = F.pad(rows[:, None], (left, window - left), mode=mode)[:, 0]
         return padded.unfold(1, window, hop) * weights
 
     hann = torch.hann_window(window)
@@ -96,10 +96,14 @@ def _frame_mistakes(rows: Any, window: int, hop: int) -> dict[str, Any]:
     return known
 
 
-def power_spectrum(answer: Callable) -> None:
-    """``answer(frames (batch, frames, window)) -> (batch, frames, window // 2 + 1)``."""
-    import torch
+# 3.2 - The power spectrum
 
+
+def power_spectrum(answer: Callable) -> None:
+    """Equal to sums of cosines and sines.
+
+    ``answer(frames (batch, frames, window)) -> (batch, frames, window // 2 + 1)``
+    """
     time = torch.arange(32)
     tone = 0.5 * torch.cos(2 * math.pi * 3 * time / 32).repeat(2, 3, 1)
     random = generator(2)
@@ -138,10 +142,8 @@ def power_spectrum(answer: Callable) -> None:
     passed("(A * window / 2) ** 2 for a cosine, and sines and cosines for noise")
 
 
-def _power_mistakes(real: Any, imaginary: Any, frames: Any) -> dict[str, Any]:
+def _power_mistakes(real: Tensor, imaginary: Tensor, frames: Tensor) -> dict[str, Tensor]:
     """Causes, and the spectra to which they lead."""
-    import torch
-
     power = real.square() + imaginary.square()
     window = frames.shape[2]
     both = torch.full((power.shape[2],), 2.0)
@@ -162,13 +164,14 @@ def _power_mistakes(real: Any, imaginary: Any, frames: Any) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- mel
+# 3.3 - A mel filterbank
 
 
 def mel_filterbank(answer: Callable) -> None:
-    """``answer(bands, bins, sample_rate) -> (bins, bands)``."""
-    import torch
+    """Every weight as worked out by hand.
 
+    ``answer(bands, bins, sample_rate) -> (bins, bands)``
+    """
     for bands, bins, rate in ((40, 257, 16_000), (6, 33, 8000), (11, 101, 22_050), (1, 5, 16_000)):
         got = call(answer, bands, bins, rate)
         known = {
@@ -210,23 +213,19 @@ def _triangle(x: float, low: float, top: float, high: float) -> float:
     return max(0.0, min(rising, falling))
 
 
-def _weights(bins: list[float], points: list[float], triangle: Callable = _triangle) -> Any:
+def _weights(bins: list[float], points: list[float], triangle: Callable = _triangle) -> Tensor:
     """The oracle: plain arithmetic, weight by weight: (bins, bands)."""
-    import torch
-
     bands = range(len(points) - 2)
     weights = [[triangle(x, *points[band : band + 3]) for band in bands] for x in bins]
     return torch.tensor(weights, dtype=torch.float64)
 
 
-def _filters(bands: int, bins: int, rate: float) -> Any:
+def _filters(bands: int, bins: int, rate: float) -> Tensor:
     return _weights([i * rate / 2 / (bins - 1) for i in range(bins)], _points(bands, rate / 2))
 
 
-def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Any]:
+def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Tensor]:
     """Causes, and the filters to which they lead."""
-    import torch
-
     top = rate / 2
     width = top / (bins - 1)
     hz = [i * width for i in range(bins)]
@@ -240,7 +239,7 @@ def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Any]:
     def unclamped(x: float, low: float, top: float, high: float) -> float:
         return min((x - low) / (top - low), (high - x) / (high - top))
 
-    def tutorial(rounded: Callable) -> Any:
+    def tutorial(rounded: Callable) -> Tensor:
         """Points that fall on bins, as in many a tutorial."""
         return _weights(list(range(bins)), [rounded(point / width) for point in points])
 
@@ -295,10 +294,14 @@ def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Any]:
     }
 
 
-def decibels(answer: Callable) -> None:
-    """``answer(power (batch, frames, bands)) -> the same shape, in dB``."""
-    import torch
+# 3.4 - Decibels, clip by clip
 
+
+def decibels(answer: Callable) -> None:
+    """Levels in plain Python, each clip with 80 dB of its own.
+
+    ``answer(power (batch, frames, bands)) -> the same shape, in dB``
+    """
     random = generator(4)
     # 0, -90, -40, -100, -20 and -10 dB: the second and the fourth come up to -80 dB.
     hand = torch.tensor([[[1.0, 1e-9], [1e-4, 0.0], [0.01, 0.1]]])
@@ -325,15 +328,13 @@ def decibels(answer: Callable) -> None:
     passed("loud, quiet and silent clips in one batch, each with 80 dB of its own")
 
 
-def _decibel_mistakes(power: Any) -> dict[str, Any]:
+def _decibel_mistakes(power: Tensor) -> dict[str, Tensor]:
     """Causes, and the levels to which they lead."""
-    import torch
-
     power = power.double()
     level = 10 * power.clamp(min=1e-10).log10()
     own = level.amax(dim=(1, 2), keepdim=True)
 
-    def above(level: Any, floor: Any) -> Any:
+    def above(level: Tensor, floor: Tensor | float) -> Tensor:
         return torch.maximum(level, torch.as_tensor(floor, dtype=level.dtype))
 
     added = 10 * (power + 1e-10).log10()
@@ -366,10 +367,14 @@ def _decibel_mistakes(power: Any) -> dict[str, Any]:
     }
 
 
-def dct_matrix(answer: Callable) -> None:
-    """``answer(coefficients, bands) -> (bands, coefficients)``."""
-    import torch
+# 3.5 - The discrete cosine transform
 
+
+def dct_matrix(answer: Callable) -> None:
+    """Every entry by its definition; the columns are orthonormal.
+
+    ``answer(coefficients, bands) -> (bands, coefficients)``
+    """
     for coefficients, bands in ((12, 40), (5, 8), (23, 23), (2, 2)):
         got = call(answer, coefficients, bands)
         shape_of(
@@ -400,9 +405,8 @@ def _cosines(
     first: int = 0,
     length: float | None = None,
     wave: Callable = math.cos,
-) -> Any:
+) -> Tensor:
     """The definition, entry by entry, with what may be wrong in it: (bands, coefficients)."""
-    import torch
 
     def entry(n: int, k: int) -> float:
         scale = math.sqrt((1 if k == 0 else 2) / bands)
@@ -412,10 +416,8 @@ def _cosines(
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _cosine_mistakes(coefficients: int, bands: int) -> dict[str, Any]:
+def _cosine_mistakes(coefficients: int, bands: int) -> dict[str, Tensor]:
     """Causes, and the matrices to which they lead."""
-    import torch
-
     right = _cosines(coefficients, bands)
     first = torch.ones(coefficients, dtype=torch.float64)
     first[0] = math.sqrt(2)

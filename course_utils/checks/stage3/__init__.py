@@ -1,0 +1,45 @@
+"""The checks of stage 3, in the order of its exercises, and the ways on for who is stuck.
+
+A notebook imports this package as ``checks``.
+"""
+
+from course_utils.checks.stage3.augment import (
+    add_noise,
+    augmentation,
+    change_speed,
+    gain,
+    pad,
+    shift,
+)
+from course_utils.checks.stage3.features import (
+    dct_matrix,
+    decibels,
+    frame,
+    mel_filterbank,
+    power_spectrum,
+)
+from course_utils.checks.stage3.recurrent import lstm_cell, speech_lstm
+from course_utils.checks.stage3.training import accumulation, transfer
+from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+
+__all__ = [  # noqa: RUF022  in the order of the exercises
+    "frame",  # 3.1
+    "power_spectrum",  # 3.2
+    "mel_filterbank",  # 3.3
+    "decibels",  # 3.4
+    "dct_matrix",  # 3.5
+    "change_speed",  # 3.6
+    "add_noise",  # 3.7
+    "lstm_cell",  # 3.8
+    "speech_lstm",  # 3.9
+    "transfer",  # 3.10
+    "shift",  # worked
+    "pad",  # worked
+    "gain",  # worked
+    "augmentation",  # worked
+    "accumulation",  # worked
+    "load_reference",
+    "load_before",
+    "restore_stub",
+    "references",
+]

@@ -1,0 +1,41 @@
+"""The checks of stage 4, in the order of its exercises, and the ways on for who is stuck.
+
+A notebook imports this package as ``checks``.
+"""
+
+from course_utils.checks.stage4.batches import (
+    collate_sequences,
+    spec_augment,
+    statistics,
+)
+from course_utils.checks.stage4.ctc import brute_force, ctc_loss
+from course_utils.checks.stage4.decoding import beam_search, greedy
+from course_utils.checks.stage4.language import ngram
+from course_utils.checks.stage4.large_network import deep_speech
+from course_utils.checks.stage4.lengths import output_frames
+from course_utils.checks.stage4.network import speech_ctc
+from course_utils.checks.stage4.paths import collapse, feasible
+from course_utils.checks.stage4.text import char_map, edit_distance
+from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+
+__all__ = [  # noqa: RUF022  in the order of the exercises
+    "char_map",  # 4.1
+    "statistics",  # 4.2
+    "spec_augment",  # 4.3
+    "collate_sequences",  # 4.4
+    "collapse",  # 4.5
+    "brute_force",  # 4.6
+    "ctc_loss",  # 4.7
+    "feasible",  # 4.8
+    "output_frames",  # 4.9
+    "deep_speech",  # 4.10
+    "speech_ctc",  # 4.11
+    "edit_distance",  # 4.12
+    "greedy",  # 4.13
+    "beam_search",  # 4.14
+    "ngram",  # 4.15
+    "load_reference",
+    "load_before",
+    "restore_stub",
+    "references",
+]
