@@ -37,10 +37,6 @@ class NotebookError(ValueError):
     """A notebook breaks a convention of the course; the message says which, and in which cell."""
 
 
-#: Ids of the exercises whose reference was loaded in this kernel; the results table marks them.
-loaded_references: set[str] = set()
-
-
 @dataclass(frozen=True)
 class Exercise:
     """One exercise of a solution notebook.
