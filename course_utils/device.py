@@ -1,18 +1,14 @@
-"""Choose the device to compute on, and seed every random generator.
-
-Notebook: 01_speech_commands_mlp.ipynb
-"""
+"""Choose the device to compute on, and seed every random generator."""
 
 from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
 
 from course_utils import settings
-
-if TYPE_CHECKING:
-    import torch
 
 
 def select_device(name: str | None = None, *, threads: int | None = None) -> torch.device:
@@ -34,7 +30,6 @@ def select_device(name: str | None = None, *, threads: int | None = None) -> tor
     RuntimeError
         The device that was asked for does not exist or fails the test.
     """
-    import torch
 
     threads = threads or settings.threads() or 1
     torch.set_num_threads(threads)
@@ -50,7 +45,6 @@ def select_device(name: str | None = None, *, threads: int | None = None) -> tor
 
 
 def _wanted(name: str) -> torch.device:
-    import torch
 
     try:
         device = torch.device(name)
@@ -69,7 +63,6 @@ def _wanted(name: str) -> torch.device:
 
 
 def _best() -> tuple[torch.device, str]:
-    import torch
 
     failed = ""
     for index in _cuda_by_free_memory():
@@ -90,7 +83,6 @@ def _best() -> tuple[torch.device, str]:
 
 def _cuda_by_free_memory() -> list[int]:
     """Indices of the CUDA devices, the one with the most free memory first."""
-    import torch
 
     if not torch.cuda.is_available():
         return []
@@ -109,7 +101,6 @@ def _problem(device: torch.device) -> str:
     A device can be listed and yet fail: a driver that is too old, or a chip that this build of
     torch has no kernels for.
     """
-    import torch
 
     try:
         x = torch.ones(1, 1, 8, device=device, requires_grad=True)
@@ -139,8 +130,6 @@ def seed_everything(seed: int | None = None) -> int:
     >>> bool((first == torch.rand(2)).all())
     True
     """
-    import numpy as np
-    import torch
 
     seed = settings.seed() if seed is None else seed
     random.seed(seed)

@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from course_utils import settings
 from course_utils.corpora import CorpusError
 
@@ -40,7 +42,6 @@ def building(path: Path) -> Iterator[Path | None]:
     CorpusError
         The disk is full, or the folder cannot be written.
     """
-    from filelock import FileLock
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

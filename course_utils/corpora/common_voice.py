@@ -6,8 +6,6 @@ A source is ``"embedded"`` (synthetic speech, made on the spot), a folder of a r
 
 Reference: R. Ardila et al., *Common Voice: A Massively-Multilingual Speech Corpus*,
 arXiv:1912.06670.
-
-Notebook: 04_common_voice_ctc.ipynb
 """
 
 from __future__ import annotations
@@ -18,9 +16,10 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from course_utils import settings
@@ -28,9 +27,6 @@ from course_utils.corpora import CorpusError, cache, decoding, embedded
 from course_utils.corpora import release as releases
 from course_utils.corpora.decoding import SAMPLE_RATE
 from course_utils.corpora.release import SPLITS, Release
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["SAMPLE_RATE", "SPLITS", "Clip", "CommonVoice", "load"]
 
@@ -104,7 +100,6 @@ class CommonVoice(Dataset):
 
     def __getitem__(self, item: int) -> Clip:
         """One clip: waveform float32 ``(1, time)``, transcript, speaker, path and seconds."""
-        import torch
 
         if not -len(self) <= item < len(self):
             raise IndexError(f"clip {item} of {len(self)}")

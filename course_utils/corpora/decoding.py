@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
+import soxr
 
 from course_utils import audio
 from course_utils.corpora import CorpusError, cache
@@ -146,7 +148,6 @@ def _limit_note(release: Release, kept: list[int], others: int = 0) -> list[str]
 
 def _headers(folder: Path, rows: list[Row]) -> list[float | None]:
     """Seconds of each clip as its header says, None where it cannot be read."""
-    import soundfile
     from tqdm.auto import tqdm
 
     def seconds(row: Row) -> float | None:
@@ -263,8 +264,6 @@ def _decode_clip(path: Path, stated: float) -> _Sound:
         )
     samples, channels = sound.mean(axis=1), sound.shape[1]
     if rate != SAMPLE_RATE:
-        import soxr
-
         samples = soxr.resample(samples, rate, SAMPLE_RATE)
     if not len(samples):
         return _Sound(problem=f"{path} holds less than one sample at {SAMPLE_RATE} Hz.")

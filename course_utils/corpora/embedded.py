@@ -2,8 +2,6 @@
 
 No download, no account: espeak-ng speaks, with synthetic speakers, into the exact layout of
 Speech Commands v0.02, or of Common Voice. It is not human speech, and every notebook says so.
-
-Notebooks: 01_speech_commands_mlp.ipynb, 04_common_voice_ctc.ipynb
 """
 
 from __future__ import annotations
@@ -21,6 +19,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from course_utils import settings
 from course_utils.corpora import CorpusError
@@ -233,7 +233,6 @@ def _batches(speakers: int) -> list[list[int]]:
 
 
 def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int | None) -> Path:
-    from filelock import FileLock
 
     if folder is None:
         folder = settings.data_folder() / "embedded" / name

@@ -14,6 +14,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import soundfile
+
 from course_utils.corpora import sentences
 
 #: The columns of the tables, as in the releases of 2024 and later.
@@ -100,7 +102,6 @@ def _splits(recipe: dict) -> list[str]:
 
 def write_tables(folder: Path, recipe: dict, espeak: str) -> None:
     """Write the tables and descriptions beside the clips; ``corpus.json`` is the last."""
-    import soundfile
 
     from course_utils.corpora.synthesis import make_reader, speaker_record
 

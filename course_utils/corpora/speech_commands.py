@@ -6,8 +6,6 @@ named ``<speaker>_nohash_<utterance>.wav``. Nothing downstream knows which it is
 
 Reference: P. Warden, *Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition*,
 arXiv:1804.03209.
-
-Notebook: 01_speech_commands_mlp.ipynb
 """
 
 from __future__ import annotations
@@ -22,18 +20,16 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
+import soxr
+import torch
 from torch.utils.data import Dataset
 
 from course_utils import audio, settings
 from course_utils.corpora import CorpusError, cache, embedded
 from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["COMMANDS", "DIGITS", "SAMPLE_RATE", "SPLITS", "WORDS", "SpeechCommands", "load"]
 
@@ -135,7 +131,6 @@ class SpeechCommands(Dataset):
         speaker : str
         utterance : int
         """
-        import torch
 
         if not -len(self) <= item < len(self):
             raise IndexError(f"clip {item} of {len(self)}")
@@ -176,7 +171,6 @@ class SpeechCommands(Dataset):
             64 kB a clip: the 35 words of 80 speakers take 180 MB, all of v0.02 5.4 GB.
         labels : int64 tensor (clip,)
         """
-        import torch
 
         waveforms = torch.from_numpy(np.array(self.waveforms, dtype=np.float32))
         return waveforms.div_(32768)[:, None], torch.from_numpy(self.labels.copy())
@@ -529,8 +523,6 @@ def _decode_clip(folder: Path, path: str) -> _Clip:
     channels = sound.shape[1]
     samples = sound.mean(axis=1)
     if rate != SAMPLE_RATE:
-        import soxr
-
         samples = soxr.resample(samples, rate, SAMPLE_RATE)
     fitted = np.zeros(CLIP_SAMPLES, np.int16)
     kept = samples[:CLIP_SAMPLES]

@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import soundfile
+import soxr
 
 SAMPLE_RATE = 16_000  # Hz
 BACKGROUND_SECONDS = 30
@@ -251,7 +253,6 @@ class Espeak:
         pitch, pitch_range : float
             0 to 100; 50 is what the speaker's variant file says.
         """
-        import soxr
 
         library = self._library
         # Without this the noise of consonants depends on everything that was said before.
@@ -388,7 +389,6 @@ def background_noise(
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write ``(time,)`` in [-1, 1] as a 16-bit WAV file at ``SAMPLE_RATE``."""
-    import soundfile
 
     sound = io.BytesIO()  # then a full disk is an error of Python's, with its number
     soundfile.write(sound, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
@@ -397,8 +397,6 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
 
 def write_mp3(path: Path, samples: np.ndarray) -> None:
     """Write ``(time,)`` at ``SAMPLE_RATE`` as an MP3 file of 56 kbit/s at ``CLIP_RATE``."""
-    import soundfile
-    import soxr
 
     samples = np.clip(soxr.resample(samples, SAMPLE_RATE, CLIP_RATE), -1, 1)
     sound = io.BytesIO()
