@@ -9,6 +9,8 @@ is the number of failures.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import shutil
 import sys
@@ -16,6 +18,8 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 
 from course_utils import settings
+
+# What else is needed is imported where it is checked: a broken package is one line of the report.
 
 
 def _python() -> str:
@@ -33,7 +37,7 @@ def _packages() -> str:
     lines = (line.split("#")[0].strip() for line in path.read_text("utf-8").splitlines())
     requirements = [Requirement(line) for line in lines if line and not line.startswith("-")]
     # Some are not for every Python or system.
-    requirements = [one for one in requirements if not one.marker or one.marker.evaluate()]
+    requirements = [item for item in requirements if not item.marker or item.marker.evaluate()]
     wrong = []
     for requirement in requirements:
         try:
@@ -60,9 +64,6 @@ def _torch() -> str:
 
 
 def _device() -> str:
-    import contextlib
-    import io
-
     from course_utils.device import select_device
 
     line = io.StringIO()
@@ -147,6 +148,13 @@ def show_cache(clear: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the program with these arguments, by default those of the command line.
+
+    Returns
+    -------
+    int
+        How many checks of the report failed; 0 if it was not asked for.
+    """
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     cache = commands.add_parser("cache", help="show the caches of decoded corpora")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from course_utils import settings
 
@@ -25,12 +27,15 @@ def select_device(name: str | None = None, *, threads: int | None = None) -> tor
         Threads of torch on the CPU; default ``COURSE_THREADS``, else 1. The networks of this
         course are small: two threads that share a busy core can be ten times slower than one.
 
+    Returns
+    -------
+    torch.device
+
     Raises
     ------
     RuntimeError
         The device that was asked for does not exist or fails the test.
     """
-
     threads = threads or settings.threads() or 1
     torch.set_num_threads(threads)
     name = name or settings.device_name()
@@ -45,7 +50,6 @@ def select_device(name: str | None = None, *, threads: int | None = None) -> tor
 
 
 def _wanted(name: str) -> torch.device:
-
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -63,36 +67,29 @@ def _wanted(name: str) -> torch.device:
 
 
 def _best() -> tuple[torch.device, str]:
-
-    failed = ""
-    for index in _cuda_by_free_memory():
-        device = torch.device("cuda", index)
-        problem = _problem(device)
-        if not problem:
-            free, _ = torch.cuda.mem_get_info(device)
-            return device, f"{torch.cuda.get_device_name(device)}, {free / 1e9:.0f} GB free"
-        failed = f"; {device} failed a test: {problem}"
+    found = _cuda_by_free_memory()
     if torch.backends.mps.is_available():
-        device = torch.device("mps")
+        found.append((torch.device("mps"), "Apple GPU"))
+    failed = ""
+    for device, why in found:
         problem = _problem(device)
         if not problem:
-            return device, "Apple GPU"
-        failed = f"; mps failed a test: {problem}"
+            return device, why
+        failed = f"; {device} failed a test: {problem}"
     return torch.device("cpu"), f"no usable GPU found{failed}"
 
 
-def _cuda_by_free_memory() -> list[int]:
-    """Indices of the CUDA devices, the one with the most free memory first."""
-
-    if not torch.cuda.is_available():
-        return []
+def _cuda_by_free_memory() -> list[tuple[torch.device, str]]:
+    """The CUDA devices, that with the most free memory first, each with a word about it."""
     free = {}
-    for index in range(torch.cuda.device_count()):
-        try:
-            free[index] = torch.cuda.mem_get_info(index)[0]
-        except RuntimeError:  # in use by someone alone, or broken: the test would fail, too
-            continue
-    return sorted(free, key=free.get, reverse=True)
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        device = torch.device("cuda", index)
+        with contextlib.suppress(RuntimeError):  # in use by someone alone, or broken
+            free[device] = torch.cuda.mem_get_info(device)[0]
+    return [
+        (device, f"{torch.cuda.get_device_name(device)}, {free[device] / 1e9:.0f} GB free")
+        for device in sorted(free, key=free.get, reverse=True)
+    ]
 
 
 def _problem(device: torch.device) -> str:
@@ -101,10 +98,9 @@ def _problem(device: torch.device) -> str:
     A device can be listed and yet fail: a driver that is too old, or a chip that this build of
     torch has no kernels for.
     """
-
     try:
         x = torch.ones(1, 1, 8, device=device, requires_grad=True)
-        torch.nn.functional.conv1d(x, torch.ones(1, 1, 3, device=device)).sum().backward()
+        F.conv1d(x, torch.ones(1, 1, 3, device=device)).sum().backward()
         value = x.grad.sum().item()
     # torch reports a missing device with one of three types.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -113,12 +109,17 @@ def _problem(device: torch.device) -> str:
 
 
 def seed_everything(seed: int | None = None) -> int:
-    """Seed Python, NumPy and torch (all devices); returns the seed.
+    """Seed Python, NumPy and torch (all devices).
 
     Parameters
     ----------
     seed : int, optional
         Default ``COURSE_SEED``, else 0.
+
+    Returns
+    -------
+    int
+        The seed.
 
     Examples
     --------
@@ -130,7 +131,6 @@ def seed_everything(seed: int | None = None) -> int:
     >>> bool((first == torch.rand(2)).all())
     True
     """
-
     seed = settings.seed() if seed is None else seed
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  libraries still draw from the global generator

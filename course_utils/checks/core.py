@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class CheckFailed(AssertionError):
@@ -161,7 +161,45 @@ def own_random(check: Callable) -> Callable:
     return run
 
 
+class Watched(nn.Module):
+    """Calls a layer, and remembers each call: train mode, gradients recorded, what came in."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+        self.calls: list[tuple[bool, bool, Tensor]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the layer makes of `x`."""
+        self.calls.append((self.training, torch.is_grad_enabled(), x.detach().clone()))
+        return self.layer(x)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes of the batches."""
+        return [len(x) for _, _, x in self.calls]
+
+
 # ---------------------------------------------------------------- comparing
+
+
+def holds(model: nn.Module, kinds: dict[str, type[nn.Module]], cause: str) -> None:
+    """Fail unless the model has a layer of each kind under its name.
+
+    In `cause`, ``{name}`` and ``{kind}`` stand for what is missing.
+    """
+    for name, kind in kinds.items():
+        found = getattr(model, name, None)
+        if not isinstance(found, kind):
+            expected = f"an nn.{kind.__name__} in the attribute {name}"
+            fail(expected, type(found).__name__, cause.format(name=name, kind=kind.__name__))
+
+
+def are_logits(got: Tensor, cause: str) -> None:
+    """Fail if the rows of `got` are probabilities, or the logarithms of some."""
+    for kind, values in (("probabilities", got), ("log-probabilities", got.exp())):
+        if torch.allclose(values.sum(dim=1), torch.ones(len(got)), atol=1e-4):
+            fail("logits", kind, cause)
 
 
 def same_shape(got: Any, expected: tuple[int, ...], cause: str) -> None:

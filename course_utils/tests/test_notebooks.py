@@ -38,6 +38,9 @@ SECTIONS = (
     "Wrap-up",
 )
 
+#: Characters in a line of code, and lines in a cell of it.
+WIDEST, LONGEST = 100, 40
+
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -246,6 +249,18 @@ def code_is_plain_python(notebook: NotebookNode) -> list[str]:
     return complaints
 
 
+def code_fits_a_screen(notebook: NotebookNode) -> list[str]:
+    """No line is too wide, but for the one that a student replaces; no cell is too long."""
+    complaints = []
+    for cell in code_cells(notebook):
+        lines = cell.source.splitlines()
+        wide = [place for place, line in enumerate(lines, 1) if len(line) > WIDEST]
+        complaints += [f"cell {cell.id}, line {place}: over {WIDEST} characters" for place in wide]
+        if len(lines) > LONGEST:
+            complaints.append(f"cell {cell.id}: {len(lines)} lines")
+    return complaints
+
+
 def images_have_alt_text(notebook: NotebookNode) -> list[str]:
     """Each image says in words what is seen."""
     complaints = []
@@ -407,6 +422,7 @@ RULES: tuple[Rule, ...] = (
     student_version_can_be_made,
     notebook_is_tidy,
     code_is_plain_python,
+    code_fits_a_screen,
     images_have_alt_text,
     outputs_are_plain,
     kernel_is_python3,
@@ -636,6 +652,8 @@ BROKEN = [
     (code_is_plain_python, append(code("last", "get_ipython().system('ls')")), "get_ipython"),
     (code_is_plain_python, append(code("last", " ")), "cell last is empty"),
     (code_is_plain_python, replace("ex-1-1", "    return 2 * x", "    return 2 *"), "line 4"),
+    (code_fits_a_screen, append(code("last", f"x = '{'a' * 95}'")), "cell last, line 1: over 100"),
+    (code_fits_a_screen, append(code("last", "x = 1\n" * 41)), "cell last: 41 lines"),
     (images_have_alt_text, append(markdown("last", "![plot](a.png)")), "'plot' is too short"),
     (images_have_alt_text, append(markdown("last", "![][a]")), "'' is too short"),
     (images_have_alt_text, append(markdown("last", "<IMG src='a.png'>")), "without alt text"),

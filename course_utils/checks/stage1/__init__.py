@@ -3,12 +3,7 @@
 A notebook imports this package as ``checks``.
 """
 
-from course_utils.checks.stage1.data import (
-    collate,
-    fit_to_length,
-    split_by_speaker,
-    vocabulary,
-)
+from course_utils.checks.stage1.data import collate, fit_to_length, split_by_speaker, vocabulary
 from course_utils.checks.stage1.training import (
     evaluate,
     log_softmax_and_nll,

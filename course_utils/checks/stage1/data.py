@@ -9,15 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from course_utils.checks.core import (
-    call,
-    fail,
-    generator,
-    passed,
-    same_dtype,
-    same_shape,
-    short,
-)
+from course_utils.checks.core import call, fail, generator, passed, same_dtype, same_shape, short
 
 # 1.1 - Pad or trim to one second
 
@@ -155,11 +147,8 @@ def collate(answer: Callable) -> None:
         for row, (clip, *_) in enumerate(batch):
             kept = min(clip.shape[1], 16_000)
             if not torch.equal(waveforms[row, 0, :kept], clip[0, :kept]):
-                fail(
-                    f"clip {row} in row {row}",
-                    "other samples",
-                    "keep the order of the items and the samples as they are",
-                )
+                cause = "keep the order of the items and the samples as they are"
+                fail(f"clip {row} in row {row}", "other samples", cause)
             if bool(waveforms[row, 0, kept:].any()):
                 fail("zeros after the clip", "something else", "pad with zeros at the end")
     passed("5 clips of unequal length became (5, 1, 16000) and (5,)")
@@ -187,24 +176,15 @@ def split_by_speaker(answer: Callable) -> None:
                 fail("speakers unchanged", "a changed array", "shuffle a copy: np.unique makes one")
             _check_split(is_test, speakers, share, expected)
             if not np.array_equal(is_test, call(answer, given, share, seed)):
-                fail(
-                    "the same split for the same seed",
-                    "another",
-                    "draw from a generator of your own: np.random.default_rng(seed)",
-                )
+                cause = "draw from a generator of your own: np.random.default_rng(seed)"
+                fail("the same split for the same seed", "another", cause)
             if not np.array_equal(state, _global_state()):
-                fail(
-                    "NumPy's global generator untouched",
-                    "a changed state",
-                    "np.random.seed is for the whole program; use np.random.default_rng(seed)",
-                )
+                cause = "np.random.seed is for the whole program; use np.random.default_rng(seed)"
+                fail("NumPy's global generator untouched", "a changed state", cause)
             splits.append(is_test)
         if all(np.array_equal(splits[0], other) for other in splits):
-            fail(
-                "other splits for other seeds",
-                "one split for 8 seeds",
-                "the seed is not used, or speakers are taken in order",
-            )
+            cause = "the seed is not used, or speakers are taken in order"
+            fail("other splits for other seeds", "one split for 8 seeds", cause)
         # Python hashes a text differently in each process, and so a set has another order.
         processes = []
         for process in range(2):
@@ -212,11 +192,8 @@ def split_by_speaker(answer: Callable) -> None:
             labels = np.array([_Name(speaker) for speaker in speakers], dtype=object)
             processes.append(call(answer, labels, share, 0))
         if not np.array_equal(*processes):
-            fail(
-                "the same split when Python is started again",
-                "another",
-                "the order of a set changes from start to start: sort it, or use np.unique",
-            )
+            cause = "the order of a set changes from start to start: sort it, or use np.unique"
+            fail("the same split when Python is started again", "another", cause)
     passed("no speaker is on both sides, in splits of 6, 11, 13 and 20 speakers")
 
 
@@ -233,11 +210,8 @@ def _check_split(is_test: object, speakers: np.ndarray, share: float, expected: 
     count = len(set(speakers))
     shared = set(speakers[is_test]) & set(speakers[~is_test])
     if shared:
-        fail(
-            "no speaker on both sides",
-            f"{len(shared)} of {count}",
-            "clips were drawn; draw speakers, and take all clips of each",
-        )
+        cause = "clips were drawn; draw speakers, and take all clips of each"
+        fail("no speaker on both sides", f"{len(shared)} of {count}", cause)
     tests = len(set(speakers[is_test]))
     if tests != expected:
         if tests == count - expected:

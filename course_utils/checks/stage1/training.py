@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.core import (
+    Watched,
+    are_logits,
     attempt,
     call,
     close,
@@ -50,10 +52,7 @@ def mlp(model_class: Callable) -> None:
     with torch.no_grad():
         logits = call(model, waveforms)
         same_shape(logits, (3, 10), "flatten (batch, 1, inputs) to (batch, inputs) first")
-        for kind, values in (("probabilities", logits), ("log-probabilities", logits.exp())):
-            if torch.allclose(values.sum(dim=1), torch.ones(3), atol=1e-4):
-                cause = "the loss applies log-softmax; return what the last layer gives"
-                fail("logits", kind, cause)
+        are_logits(logits, "the loss applies log-softmax; return what the last layer gives")
         # The oracle: the same weights, found by their size and multiplied out by hand.
         found = {parameter.numel(): parameter for parameter in model.parameters()}
         activation = waveforms[:, 0]
@@ -89,11 +88,8 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
     got = call(log_softmax, given)
     same_shape(got, (4, 7), "one value a class, as in the logits")
     if not torch.equal(given, logits):
-        fail(
-            "the logits unchanged",
-            "changed logits",
-            "`logits -= ...` works in place: use a new name",
-        )
+        cause = "`logits -= ...` works in place: use a new name"
+        fail("the logits unchanged", "changed logits", cause)
     got = got.double()
     if _all_one(got.sum(dim=1)):
         fail("log-probabilities", "probabilities", "the log is missing")
@@ -165,22 +161,12 @@ def training_step(answer: Callable) -> None:
     labels = torch.tensor([0, 2, 1, 2, 0, 1])
     one_hot = torch.eye(3, dtype=torch.float64)[labels]
 
-    class Watched(nn.Module):
-        """A linear model that remembers in which mode it was called."""
-
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(5, 3, dtype=torch.float64)
-            self.modes = []
-
-        def forward(self, x):
-            self.modes.append(self.training)
-            return self.linear(x)
-
-    model = Watched().eval()  # as an evaluation before would have left it
+    model = Watched(
+        nn.Linear(5, 3, dtype=torch.float64)
+    ).eval()  # as an evaluation before would have left it
     rate = 0.5
     optimiser = torch.optim.SGD(model.parameters(), rate)
-    weight, bias = (parameter.detach().clone() for parameter in model.linear.parameters())
+    weight, bias = (parameter.detach().clone() for parameter in model.layer.parameters())
     for step in range(3):
         # The oracle: the closed form of the gradient of softmax regression.
         probabilities = torch.softmax(features @ weight.T + bias, dim=1)
@@ -188,27 +174,24 @@ def training_step(answer: Callable) -> None:
         error = (probabilities - one_hot) / len(labels)
         weight = weight - rate * error.T @ features
         bias = bias - rate * error.sum(dim=0)
-        before = model.linear.weight.detach().clone()
+        before = model.layer.weight.detach().clone()
         loss = call(answer, model, optimiser, features, labels)
         if not isinstance(loss, float):
             fail("a float", type(loss).__name__, "return loss.item(): a tensor keeps its graph")
-        if not all(model.modes):
+        if not all(training for training, _, _ in model.calls):
             fail("train mode", "eval mode", "call model.train() first: an evaluation came before")
         cause = "F.cross_entropy(logits, labels), of the logits as they come, before the step"
         close(loss, expected_loss, cause, 1e-9, "a loss")
-        if torch.equal(model.linear.weight, before):
-            fail(
-                "moved weights",
-                "weights that did not move",
-                "zero_grad, backward, step: is one not called, or in another place?",
-            )
+        if torch.equal(model.layer.weight, before):
+            cause = "zero_grad, backward, step: is one not called, or in another place?"
+            fail("moved weights", "weights that did not move", cause)
         cause = (
             "one step of the optimiser that was given, with the gradients of this batch alone"
             if step == 0
             else "gradients add up from step to step: empty them with optimiser.zero_grad()"
         )
-        close(model.linear.weight, weight, cause, 1e-9, "a weight")
-        close(model.linear.bias, bias, cause, 1e-9, "a bias")
+        close(model.layer.weight, weight, cause, 1e-9, "a weight")
+        close(model.layer.bias, bias, cause, 1e-9, "a bias")
     passed("three steps move the weights as the closed form says")
 
 
@@ -221,18 +204,14 @@ def evaluate(answer: Callable) -> None:
     ``answer(model, waveforms, labels, batch_size) -> (loss, accuracy)``
     """
 
-    class Watched(nn.Module):
-        """Returns its input as logits; with noise in train mode; remembers how it was called."""
+    class Noisy(nn.Module):
+        """Returns its input as logits; with noise in train mode."""
 
         def __init__(self):
             super().__init__()
             self.factor = nn.Parameter(torch.ones((), dtype=torch.float64))
-            self.modes, self.gradients, self.sizes = [], [], []
 
-        def forward(self, x):
-            self.modes.append(self.training)
-            self.gradients.append(torch.is_grad_enabled())
-            self.sizes.append(len(x))
+        def forward(self, x: Tensor) -> Tensor:
             return x * self.factor + (50 * torch.randn_like(x) if self.training else 0)
 
     torch.manual_seed(0)
@@ -248,19 +227,16 @@ def evaluate(answer: Callable) -> None:
         row.index(max(row)) == label for row, label in zip(rows, labels.tolist(), strict=True)
     )
     for batch_size in (7, 3, 100):
-        model = Watched().train()
+        model = Watched(Noisy()).train()
         result = call(answer, model, logits, labels, batch_size)
         if not (isinstance(result, tuple | list) and len(result) == 2):
             fail("(loss, accuracy)", type(result).__name__, "return two numbers")
         loss, accuracy = result
-        if any(model.modes):
+        if any(training for training, _, _ in model.calls):
             fail("eval mode", "train mode", "call model.eval() first: dropout must be off")
-        if any(model.gradients):
-            fail(
-                "no gradients",
-                "gradients recorded",
-                "wrap the loop in torch.no_grad() (or inference_mode): memory and time are lost",
-            )
+        if any(gradients for _, gradients, _ in model.calls):
+            cause = "wrap the loop in torch.no_grad() (or inference_mode): memory and time are lost"
+            fail("no gradients", "gradients recorded", cause)
         if max(model.sizes, default=0) > batch_size:
             cause = "the whole set may not fit into memory: slice waveforms and labels"
             fail(f"batches of {batch_size}", f"one of {max(model.sizes)}", cause)
@@ -395,11 +371,8 @@ def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
         expected_keys = list(model.state_dict())
         if not isinstance(state, dict) or list(state) != expected_keys:
             got = list(state) if isinstance(state, dict) else type(state).__name__
-            fail(
-                f"the {len(expected_keys)} entries of the state dict",
-                got,
-                "save what model.state_dict() returns, whole and as it is",
-            )
+            cause = "save what model.state_dict() returns, whole and as it is"
+            fail(f"the {len(expected_keys)} entries of the state dict", got, cause)
         attempt(load_weights, other, path)
         model.eval()
         other.eval()
@@ -431,11 +404,8 @@ def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
         except Exception:
             pass
         else:
-            fail(
-                "an error for another model's weights",
-                "none",
-                "strict=False skips what does not fit, and leaves random weights",
-            )
+            cause = "strict=False skips what does not fit, and leaves random weights"
+            fail("an error for another model's weights", "none", cause)
     passed("the loaded model predicts the same, and a file that carries code is refused")
 
 

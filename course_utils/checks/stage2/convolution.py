@@ -70,11 +70,8 @@ def halve_rate(answer: Callable) -> None:
         high = torch.sin(2 * math.pi * hz * time)[None, None]
         left = float(call(answer, high)[0, 0, middle].square().mean()) ** 0.5
         if left > 0.02:  # 0.71 without a filter; 0.001 with the one that is given
-            fail(
-                f"almost nothing of a tone of {hz:.0f} Hz",
-                f"a level of {left:.2f}",
-                f"it comes back as {alias} Hz: filter before you drop samples",
-            )
+            cause = f"it comes back as {alias} Hz: filter before you drop samples"
+            fail(f"almost nothing of a tone of {hz:.0f} Hz", f"a level of {left:.2f}", cause)
     passed("tones up to 3 kHz stay as they are, tones from 5 kHz are gone")
 
 
@@ -101,19 +98,13 @@ def pad_batch(answer: Callable) -> None:
         same_shape(got_lengths, (len(clips),), "one length a clip")
         same_dtype(got_lengths, torch.int64, "lengths are int64: torch.tensor of Python ints")
         if got_lengths.tolist() != lengths:
-            fail(
-                lengths,
-                got_lengths.tolist(),
-                "the lengths before padding, in the order of the clips",
-            )
+            cause = "the lengths before padding, in the order of the clips"
+            fail(lengths, got_lengths.tolist(), cause)
         for row, clip in enumerate(clips):
             kept, rest = waveforms[row, 0, : lengths[row]], waveforms[row, 0, lengths[row] :]
             if not torch.equal(kept, clip[0]):
-                fail(
-                    f"clip {row} at the start of row {row}",
-                    "other samples",
-                    "zeros go behind the clip",
-                )
+                cause = "zeros go behind the clip"
+                fail(f"clip {row} at the start of row {row}", "other samples", cause)
             if bool((rest != 0).any()):
                 fail("zeros after the clip", "something else", "pad with zeros")
     passed("batches of 3, 1, 2 and 2 clips, each padded to its longest")

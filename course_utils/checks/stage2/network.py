@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from course_utils.checks.core import (
     CheckFailed,
+    Watched,
+    are_logits,
     attempt,
     call,
     close,
@@ -93,9 +95,7 @@ def waveform_cnn(model_class: Callable) -> None:
                 got = textwrap.shorten(str(error.__cause__), 120)
                 fail("logits for clips of two seconds, too", got, cause)
             same_shape(got, (3, 10), "mean over what is left of time, then the linear layer")
-            for kind, values in (("probabilities", got), ("log-probabilities", got.exp())):
-                if torch.allclose(values.sum(dim=1), torch.ones(3), atol=1e-4):
-                    fail("logits", kind, "the loss applies log-softmax, not the model")
+            are_logits(got, "the loss applies log-softmax, not the model")
             known = {
                 "ReLU comes after batch norm": oracle(waveforms, "relu norm pool"),
                 "the pooling is the last step of a block": oracle(waveforms, "pool norm relu"),
@@ -207,10 +207,8 @@ class _Ear(nn.Module):
     def __init__(self):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
-        self.calls = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls.append((x.detach().clone(), self.training, torch.is_grad_enabled()))
         if x.shape != (1, 1, 8000):
             return torch.zeros(len(x), 3)  # the check will say what is wrong
         crossings = (x[..., 1:] * x[..., :-1] < 0).sum(dim=2)[:, 0]  # (batch,)
@@ -251,7 +249,7 @@ def predict(answer: Callable) -> None:
     words = ["low", "middle", "high"]
     clips = _clips()
     for name, (waveform, rate, word, notes) in clips.items():
-        model = _Ear().train()
+        model = Watched(_Ear()).train()
         before = waveform.clone()
         result = attempt(answer, model, words, waveform, rate)
         if not (isinstance(result, tuple | list) and len(result) == 3):
@@ -287,11 +285,11 @@ def predict(answer: Callable) -> None:
     passed(f"{', '.join(clips)}: each was handled and said")
 
 
-def _asked_once(model: _Ear) -> Tensor:
+def _asked_once(model: Watched) -> Tensor:
     """What the model heard; fail unless it was asked once, as a model is to be asked."""
     if len(model.calls) != 1:
         fail("one call of the model", f"{len(model.calls)} calls", "one batch of one clip")
-    heard, training, gradients = model.calls[0]
+    training, gradients, heard = model.calls[0]
     if heard.shape != (1, 1, 8000):
         cause = "one second at 8 kHz, with a batch axis: waveform[None]"
         fail("a batch of shape (1, 1, 8000)", tuple(heard.shape), cause)

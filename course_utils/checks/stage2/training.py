@@ -9,30 +9,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import (
-    call,
-    close,
-    fail,
-    generator,
-    passed,
-    recognised,
-)
+from course_utils.checks.core import Watched, call, close, fail, generator, passed, recognised
 
 # 2.8 - One epoch, for training and for evaluation
 
 
-class _Watched(nn.Module):
-    """A linear model that remembers how it was called: mode, gradients, names of the clips."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.linear = nn.Linear(4, 3)
-        self.calls = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls.append((self.training, torch.is_grad_enabled(), x[:, 0].tolist()))
-        return self.linear(x)
+def _watched() -> Watched:
+    """A linear model, always with the same weights."""
+    torch.manual_seed(0)
+    return Watched(nn.Linear(4, 3))
 
 
 class _Halving:
@@ -70,7 +55,7 @@ def run_epoch(answer: Callable) -> None:
     second, model, weight, bias = _trains(answer, x, y, seed=1, rate=0.5)
     if _flat(first) == list(range(10)) or _flat(first) == _flat(second):
         fail("a random order in training", "always the same", "torch.randperm(len(labels))")
-    if torch.equal(model.linear.weight, weight):
+    if torch.equal(model.layer.weight, weight):
         fail("weights that moved", "the same", "zero_grad, backward, step: is one missing?")
 
     def descend(rates: list[float], keep: float = 0.0) -> Tensor:
@@ -89,14 +74,14 @@ def run_epoch(answer: Callable) -> None:
         "scheduler.step() comes after optimiser.step()": descend([rate / 2 for rate in rates]),
     }
     cause = "zero_grad, backward, step for each batch; the mean of cross entropy"
-    cause = recognised(model.linear.weight, known, cause, 1e-4)
-    close(model.linear.weight, descend(rates), cause, 1e-4, "a weight after three steps")
+    cause = recognised(model.layer.weight, known, cause, 1e-4)
+    close(model.layer.weight, descend(rates), cause, 1e-4, "a weight after three steps")
     passed("evaluation in order and untouched, training shuffled, augmented and scheduled")
 
 
 def _evaluates(answer: Callable, x: Tensor, y: Tensor) -> None:
     """Fail unless an epoch without an optimiser leaves all as it is."""
-    model, augment = _Watched().train(), _Augment()
+    model, augment = _watched().train(), _Augment()
     result = call(answer, model, x, y, 4, None, None, augment)
     _two_floats(result)
     if any(training for training, _, _ in model.calls):
@@ -109,15 +94,15 @@ def _evaluates(answer: Callable, x: Tensor, y: Tensor) -> None:
     order = _rows_seen(model.calls, len(x))
     if _flat(order) != list(range(10)):
         fail("the clips in order", "another order", "evaluation does not shuffle")
-    _mean_over_clips(result, model.linear, x, y, order)
+    _mean_over_clips(result, model.layer, x, y, order)
 
 
 def _trains(
     answer: Callable, x: Tensor, y: Tensor, *, seed: int, rate: float
-) -> tuple[list[list[int]], _Watched, Tensor, Tensor]:
+) -> tuple[list[list[int]], Watched, Tensor, Tensor]:
     """Fail unless an epoch trains; returns rows, model, and its weight and bias of before."""
-    model, augment = _Watched().eval(), _Augment()
-    weight, bias = model.linear.weight.detach().clone(), model.linear.bias.detach().clone()
+    model, augment = _watched().eval(), _Augment()
+    weight, bias = model.layer.weight.detach().clone(), model.layer.bias.detach().clone()
     optimiser = torch.optim.SGD(model.parameters(), lr=rate)
     scheduler = _Halving(optimiser)
     torch.manual_seed(seed)
@@ -130,20 +115,20 @@ def _trains(
     if augment.sizes != [len(rows) for rows in order]:
         cause = "in training x = augment(x) for each batch, if augment is given"
         fail(f"augment called {len(order)} times", f"{len(augment.sizes)} times", cause)
-    if any(value > 0 for _, _, batch in model.calls for value in batch):
+    if any(bool((batch[:, 0] > 0).any()) for _, _, batch in model.calls):
         cause = "augment returns a new batch: x = augment(x), before model(x)"
         fail("augmented clips in the model", "the clips as they were", cause)
     if scheduler.steps != len(order):
         cause = "scheduler.step() after each optimiser step, not after each epoch"
         fail(f"{len(order)} steps of the scheduler", scheduler.steps, cause)
     if rate == 0:  # the weights stand still
-        _mean_over_clips(result, model.linear, -x, y, order)
+        _mean_over_clips(result, model.layer, -x, y, order)
     return order, model, weight, bias
 
 
 def _rows_seen(calls: list, clips: int) -> list[list[int]]:
     """The rows of each batch that the model has seen, each row once, up to 4 at a time."""
-    rows = [[round(10 * abs(value)) - 1 for value in batch] for _, _, batch in calls]
+    rows = [[round(10 * abs(value)) - 1 for value in batch[:, 0].tolist()] for _, _, batch in calls]
     sizes = [len(batch) for batch in rows]
     if max(sizes, default=0) > 4:
         fail("batches of 4", f"one of {max(sizes)}", "split the rows: order.split(batch_size)")

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from course_utils.checks.core import (
     CheckFailed,
+    are_logits,
     by_hand,
     call,
     compare,
     fail,
     generator,
+    holds,
     own_random,
     passed,
     same_dtype,
@@ -159,11 +161,8 @@ def speech_lstm(model_class: Callable) -> None:
     small = {"features": 7, "hidden": 6, "layers": 2}
     for classes, named in ((10, {}), (11, {}), (35, {}), (5, small)):
         model = call(model_class, classes, **named)
-        for name, kind in (("lstm", nn.LSTM), ("output", nn.Linear)):
-            if not isinstance(getattr(model, name, None), kind):
-                got = type(getattr(model, name, None)).__name__
-                cause = f"self.{name} = nn.{kind.__name__}(...): transfer finds it by its name"
-                fail(f"an nn.{kind.__name__} in the attribute {name}", got, cause)
+        cause = "self.{name} = nn.{kind}(...): transfer finds it by its name"
+        holds(model, {"lstm": nn.LSTM, "output": nn.Linear}, cause)
         got = sum(parameter.numel() for parameter in model.parameters())
         expected = _numbers(classes, **named)
         if got != expected:
@@ -277,10 +276,7 @@ def _layers_compute(model: nn.Module) -> None:
             got.square().sum(), model.lstm.weight_hh_l0, allow_unused=True
         )[0]
         got = got.detach()
-        total = torch.ones(batch)
-        for scale, values in (("probabilities", got), ("log-probabilities", got.exp())):
-            if torch.allclose(values.sum(dim=1), total, atol=1e-4):
-                fail("logits", scale, "the loss applies log-softmax, not the model")
+        are_logits(got, "the loss applies log-softmax, not the model")
         with torch.no_grad():
             compare(
                 got,

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from course_utils.checks.core import (
     CheckFailed,
+    Watched,
     attempt,
     call,
     close,
@@ -197,23 +198,11 @@ def accumulation(answer: Callable) -> None:
     ``answer(model, optimiser, x, y, parts)``: one step as that of the whole batch
     """
 
-    class Watched(nn.Module):
-        """A linear model that remembers the sizes of its batches."""
-
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(4, 3)
-            self.sizes = []
-
-        def forward(self, x):
-            self.sizes.append(len(x))
-            return self.linear(x)
-
     x = torch.randn(10, 4, generator=generator(2))
     y = torch.arange(10) % 3
     for parts in (1, 4, 3, 7):  # 7 parts of at most 2 rows are 5 parts
-        model = Watched().train()
-        weight, bias = (value.detach().clone() for value in model.linear.parameters())
+        model = Watched(nn.Linear(4, 3)).train()
+        weight, bias = (value.detach().clone() for value in model.layer.parameters())
         for parameter in model.parameters():  # as a step before may have left it
             parameter.grad = torch.ones_like(parameter)
         optimiser = torch.optim.SGD(model.parameters(), 0.5)
@@ -257,10 +246,8 @@ def accumulation(answer: Callable) -> None:
             "backward() for each part is missing": weight,
         }
         cause = "each part's mean loss times len(part) / len(x), backward for each, one step"
-        compare(
-            model.linear.weight, step(whole), lambda known=known: known, cause, 1e-5, "a weight"
-        )
-        close(model.linear.bias, bias - 0.5 * error.mean(dim=0), cause, 1e-5, "a bias")
+        compare(model.layer.weight, step(whole), lambda known=known: known, cause, 1e-5, "a weight")
+        close(model.layer.bias, bias - 0.5 * error.mean(dim=0), cause, 1e-5, "a bias")
     passed("one step from 1, 4, 3 and 7 parts is the step of the whole batch")
 
 

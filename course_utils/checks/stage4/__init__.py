@@ -3,11 +3,7 @@
 A notebook imports this package as ``checks``.
 """
 
-from course_utils.checks.stage4.batches import (
-    collate_sequences,
-    spec_augment,
-    statistics,
-)
+from course_utils.checks.stage4.batches import collate_sequences, spec_augment, statistics
 from course_utils.checks.stage4.ctc import brute_force, ctc_loss
 from course_utils.checks.stage4.decoding import beam_search, greedy
 from course_utils.checks.stage4.language import ngram

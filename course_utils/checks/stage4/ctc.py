@@ -30,6 +30,7 @@ NEVER = -math.inf
 
 
 def log_sum(values: list[float]) -> float:
+    """The logarithm of the sum of numbers whose logarithms are given."""
     largest = max(values, default=NEVER)
     if largest == NEVER:
         return NEVER

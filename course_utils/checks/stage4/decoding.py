@@ -11,14 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from course_utils.checks.core import (
-    call,
-    equal,
-    fail,
-    generator,
-    passed,
-    unchanged,
-)
+from course_utils.checks.core import call, equal, fail, generator, passed, unchanged
 from course_utils.checks.stage4.ctc import NEVER, log_sum
 from course_utils.checks.stage4.paths import runs_in, spelled
 

@@ -15,6 +15,7 @@ from course_utils.checks.core import (
     compare,
     fail,
     generator,
+    holds,
     own_random,
     passed,
     same_shape,
@@ -37,10 +38,8 @@ def deep_speech(model_class: Callable) -> None:
             return call(model_class, **named)
 
     model = build()
-    for name, kind in (("cnn", nn.Sequential), ("rnn", nn.GRU), ("output", nn.Linear)):
-        if not isinstance(getattr(model, name, None), kind):
-            got = type(getattr(model, name, None)).__name__
-            fail(f"an nn.{kind.__name__} in the attribute {name}", got, f"self.{name} = nn. ...")
+    kinds = {"cnn": nn.Sequential, "rnn": nn.GRU, "output": nn.Linear}
+    holds(model, kinds, "self.{name} = nn. ...")
     if not isinstance(build(cell=nn.LSTM).rnn, nn.LSTM):
         kind = type(build(cell=nn.LSTM).rnn).__name__
         fail("an nn.LSTM for cell=nn.LSTM", kind, "the kind of cell is an argument: cell(...)")

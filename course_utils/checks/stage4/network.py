@@ -19,6 +19,7 @@ from course_utils.checks.core import (
     equal,
     fail,
     generator,
+    holds,
     own_random,
     passed,
     same_dtype,
@@ -42,11 +43,7 @@ def speech_ctc(model_class: Callable) -> None:
     wide = {"channels": 6, "layers": [(7, 1), (3, 2), (5, 2)]}
     for bands, symbols, named in ((40, 31, {}), (64, 30, {}), (9, 5, small), (7, 6, wide)):
         model = call(model_class, bands, symbols, **named)
-        for name, kind in (("rnn", nn.GRU), ("output", nn.Linear)):
-            if not isinstance(getattr(model, name, None), kind):
-                got = type(getattr(model, name, None)).__name__
-                cause = f"self.{name} = nn.{kind.__name__}(...)"
-                fail(f"an nn.{kind.__name__} in the attribute {name}", got, cause)
+        holds(model, {"rnn": nn.GRU, "output": nn.Linear}, "self.{name} = nn.{kind}(...)")
         _small_counts(model, bands, symbols, {"layers": default, **named})
     _small_layers(model_class, default, {})
     for layers in ([(5, 3), (5, 1)], [(3, 2), (4, 1)], [(5, 2), (3, 2)]):

@@ -9,15 +9,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from course_utils.checks.core import (
-    call,
-    equal,
-    fail,
-    passed,
-    same_dtype,
-    shape_of,
-    unchanged,
-)
+from course_utils.checks.core import call, equal, fail, passed, same_dtype, shape_of, unchanged
 
 
 def spelled(path: Sequence[int], blank: int = 0) -> tuple[int, ...]:

@@ -318,9 +318,7 @@ def _distance(
                 continue
             wrong = reference[i - 1] != hypothesis[j - 1]
             table[i][j] = min(
-                table[i - 1][j - 1] + substitution * wrong,
-                table[i][j - 1] + 1,
-                table[i - 1][j] + 1,
+                table[i - 1][j - 1] + substitution * wrong, table[i][j - 1] + 1, table[i - 1][j] + 1
             )
             if swaps and i > 1 and j > 1:
                 crossed = reference[i - 2 : i] == hypothesis[j - 2 : j][::-1]
