@@ -12,26 +12,29 @@ run, and the README's table is made from them.
     python -m course_utils.instructor.measure 01 --source v0.02    # or a folder
     COURSE_LANGUAGE=en python -m course_utils.instructor.measure 04 --seeds 0
     COURSE_SWEEPS=1 python -m course_utils.instructor.measure 02 --seeds 0
-    python -m course_utils.instructor.measure --table              # the README's table
+    python -m course_utils.instructor.measure --tables             # the README's table
 """
-
-from __future__ import annotations
 
 import argparse
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from course_utils import exercises, results, settings
+from course_utils import exercises, files, results, settings
 from course_utils.instructor import release
 
 FOLDER = settings.CHECKOUT / "labsolutions" / "measurements"
+#: Between these lines of the README stands what `overview` makes.
+MARKS = ("<!-- measured: made by a command -->", "<!-- end of measured -->")
 PACKAGES = ("torch", "torchaudio", "numpy", "librosa", "scikit-learn", "espeakng-loader")
 
 
@@ -45,7 +48,7 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def measure(path: Path, source: str, seed: int) -> tuple[list[dict], float]:
+def measure(path: Path, source: str, seed: int) -> tuple[list[results.Result], float]:
     """Execute a solution notebook; returns the records that it wrote, and its seconds.
 
     Raises
@@ -67,51 +70,116 @@ def measure(path: Path, source: str, seed: int) -> tuple[list[dict], float]:
         return results.load(variables["COURSE_RESULTS"]), seconds
 
 
-def merge(path: Path, records: list[dict], runs: list[dict]) -> None:
-    """Add records to the file of today; one replaces an older one of the same run."""
-    content = {"date": path.stem, "machine": {}, "versions": {}, "runs": [], "records": []}
+def merge(path: Path, found: list[results.Result], runs: list[dict]) -> None:
+    """Add results to the file of today; one replaces an older one of the same run.
+
+    Parameters
+    ----------
+    path : Path
+        Of the JSON file; its stem is the date.
+    found : list of Result
+    runs : list of dict
+        ``notebook``, ``source``, ``seed`` and ``seconds`` of each execution.
+    """
+    content = {"runs": [], "records": []}
     if path.is_file():
         content = json.loads(path.read_text(encoding="utf-8"))
-    content["machine"] = machine()
-    content["versions"] = {name: metadata.version(name) for name in PACKAGES}
-    for key, new, identity in (
-        ("runs", runs, ("notebook", "source", "seed")),
-        ("records", records, results.IDENTITY),
-    ):
-        names = {tuple(one[field] for field in identity) for one in new}
-        kept = [one for one in content[key] if tuple(one[f] for f in identity) not in names]
-        content[key] = kept + new
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
-    scratch.replace(path)
+    content = {
+        "date": path.stem,
+        "machine": machine(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "runs": _replaced(content["runs"], runs, ("notebook", "source", "seed")),
+        "records": _replaced(content["records"], map(asdict, found), results.IDENTITY),
+    }
+    with files.replace_with(path) as temporary:
+        text = json.dumps(content, indent=1) + "\n"
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _replaced(old: Iterable[dict], new: Iterable[dict], names: Sequence[str]) -> list[dict]:
+    """The old ones that no new one has these fields in common with, then the new ones."""
+    new = list(new)
+    replaced = {tuple(item.get(name, "") for name in names) for item in new}
+    kept = [item for item in old if tuple(item.get(name, "") for name in names) not in replaced]
+    return kept + new
 
 
 def table() -> str:
-    """The measurements as a table in markdown: mean over seeds, and half of their range."""
-    groups: dict[tuple, list[dict]] = {}
-    for record in results.reference_records():
-        # Guessing is in the column of chance; sweeps are scored on validation.
-        if record["parameters"] == 0 or record["split"] != "test":
-            continue
-        key = ("stage", "trained_on", "tested_on", "classes", "metric", "model")
-        groups.setdefault(tuple(record[name] for name in key), []).append(record)
+    """All measurements on test speakers in markdown, as ``labsolutions/measurements/README.md``."""
+    shown = results.table(everywhere=True, path="no results of one's own")
     lines = [
-        "| stage | model | corpus | classes | chance | score | seeds | parameters | training |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "# What the stages reach",
+        "",
+        "Written by `python -m course_utils.instructor.measure --tables` from the files beside it.",
+        "Scores are on clips of speakers that training has not heard, in per cent: accuracy in",
+        "stages 1 to 3; in stage 4 wrong characters (CER) and words (WER), where less is better.",
+        "Chance is the share of the most frequent word of the test part: the best that an answer",
+        "without listening gets. One thread of a CPU; training is for one seed.",
+        "",
+        *_markdown([{k: v for k, v in row.items() if k != "Speakers"} for row in shown.rows]),
+        "",
+        *(f"- {line}" for line in shown.legend),
     ]
-    for (stage, trained, tested, classes, metric, model), same in sorted(groups.items()):
-        values = [100 * one["value"] for one in same]
-        spread = f" ± {(max(values) - min(values)) / 2:.1f}" if len(values) > 1 else ""
-        corpus = trained if trained == tested else f"{trained}, tested on {tested}"
-        chance = "" if same[0]["chance"] is None else f"{same[0]['chance']:.1%}"
-        seconds = sum(one["seconds"] for one in same) / len(same)
-        lines.append(
-            f"| {stage} | {model} | {corpus}, {same[0]['test_speakers']} test speakers | {classes} "
-            f"| {chance} | {metric} {sum(values) / len(values):.1f}{spread} % | {len(same)} "
-            f"| {same[0]['parameters']:,} | {seconds:.0f} s |"
-        )
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(rows: list[dict[str, str]]) -> list[str]:
+    """The lines of a table."""
+    head = list(rows[0])
+    cells = [head, ["---"] * len(head), *(list(row.values()) for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in cells]
+
+
+BUILDS = {
+    1: "an MLP on raw samples: a pipeline, a training loop, and a failure",
+    2: "a CNN on the raw waveform: nearly indifferent to when a word is said",
+    3: "MFCC, an LSTM, and augmentation that survives noise",
+    4: "CTC: sentences, without knowing where each letter is",
+}
+
+
+def overview() -> str:
+    """One row a stage in markdown, for the README: what it reaches, and the minutes it takes."""
+    rows = []
+    for stage, builds in BUILDS.items():
+        main = [result for result, _ in results.references() if result.headline]
+        main = [r for r in main if (r.stage, r.split) == (stage, "test")]
+        row = {"stage": str(stage), "you build": builds}
+        chances = []
+        for name in ("embedded", "real"):
+            same = [r for r in main if r.tested_on.startswith("embedded") == (name == "embedded")]
+            same = [r for r in same if r.tested_on == same[0].tested_on]  # one language of several
+            metric = f"{results.METRICS[same[0].metric]} " if same else ""
+            row[name] = (
+                f"{metric}{results.mean_and_spread(r.value for r in same)} %" if same else "–"
+            )
+            if same and same[0].chance is not None:
+                chances.append(f"{100 * same[0].chance:.1f}")
+        row["chance"] = f"{' / '.join(chances)} %" if chances else "–"
+        row["minutes"] = minutes(stage)
+        rows.append(row)
+    return "\n".join(_markdown(rows))
+
+
+def minutes(stage: int) -> str:
+    """Minutes of reading and exercises as the table at the start of a notebook says them."""
+    [path] = (settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb")
+    title = exercises.read(path).cells[0].source
+    sittings = re.findall(r"reading (\d+) · exercises (\d+)", title)
+    total = sum(int(reading) + int(solving) for reading, solving in sittings)
+    return f"{total}, in {len(sittings)} sittings" if len(sittings) > 1 else str(total)
+
+
+def write_tables() -> None:
+    """Write both tables: the README's rows between its two marks, and the full one."""
+    readme = settings.CHECKOUT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(MARKS[0], 1)
+    after = rest.split(MARKS[1], 1)[1]
+    text = f"{before}{MARKS[0]}\n{overview()}\n{MARKS[1]}{after}"
+    for path, content in ((readme, text), (FOLDER / "README.md", table())):
+        with files.replace_with(path) as temporary:
+            temporary.write_text(content, encoding="utf-8", newline="\n")
 
 
 def _name(path: Path, source: str) -> str:
@@ -125,16 +193,17 @@ def _name(path: Path, source: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m course_utils.instructor.measure", description="Measure the stages."
     )
     parser.add_argument("names", nargs="*", help="how the names of notebooks start, such as 01")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--source", default="embedded", help="embedded, mini, v0.02 or a folder")
-    parser.add_argument("--table", action="store_true", help="print the README's table and stop")
+    parser.add_argument("--tables", action="store_true", help="write the tables and stop")
     options = parser.parse_args(arguments)
-    if options.table:
-        print(table())
+    if options.tables:
+        write_tables()
         return 0
     source = options.source
     if Path(source).is_dir():
@@ -160,8 +229,8 @@ def main(arguments: list[str] | None = None) -> int:
             }
             merge(file, records, [run])
             print(f"{path.name}, {run['source']}, seed {seed}: {seconds:.0f} s", flush=True)
-            for one in records:
-                print(f"    {one['model']}, {one['classes']} classes: {one['value']:.1%}")
+            for result in records:
+                print(f"    {result.name}, {result.classes} classes: {result.value:.1%}")
     return 0
 
 
