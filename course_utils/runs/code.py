@@ -1,0 +1,135 @@
+"""The code that a training depends on, found by following names through the notebook."""
+
+import ast
+import contextlib
+import dis
+import functools
+import hashlib
+import inspect
+import linecache
+import textwrap
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def collected(*roots: Callable) -> dict[str, str]:
+    """Everything of the notebook that these functions and classes reach, each with a hash.
+
+    Names are followed from function to function, into classes, their bases, closures and partials.
+    A constant, which is written in capitals, counts with its value. What is imported is left out:
+    versions stand for it.
+
+    Parameters
+    ----------
+    *roots : functions and classes
+        Where to start, such as a notebook's ``fit`` and its model class; the first says which
+        notebook it is.
+
+    Returns
+    -------
+    dict of str to str
+        Name to twelve characters that change with its code, comments and layout apart.
+
+    Raises
+    ------
+    OSError
+        The source of a class or function is not found.
+    """
+    found: dict[str, str] = {}
+    waiting = [_unwrapped(root) for root in roots]
+    notebook = waiting[0].__module__
+    while waiting:
+        item = waiting.pop()
+        if item.__qualname__ in found or item.__module__ != notebook:
+            continue
+        found[item.__qualname__] = _short_hash(_normal(source(item)))
+        for name, value in _reached(item):
+            if name.isupper() and _is_constant(value):
+                found[name] = _short_hash(repr(value))
+            elif isinstance(value, types.FunctionType | type | functools.partial):
+                waiting.append(_unwrapped(value))
+            else:  # an object of the notebook, such as the table of letters: its class counts
+                waiting.append(type(value))
+    return dict(sorted(found.items()))
+
+
+def source(item: Callable) -> str:
+    """Source of a function or a class, also of one defined in a notebook.
+
+    In a notebook Python finds the lines of functions, but up to 3.12 not those of classes: then
+    they are looked for in the cells that hold the class's methods.
+    """
+    if not inspect.isclass(item):
+        return inspect.getsource(item)
+    with contextlib.suppress(OSError, TypeError):  # no file; TypeError: not even a module
+        return inspect.getsource(item)
+    for file in {method.__code__.co_filename for method in _methods(item)}:
+        cell = "".join(linecache.getlines(file))
+        for node in ast.walk(ast.parse(cell)):
+            if isinstance(node, ast.ClassDef) and node.name == item.__name__:
+                return ast.get_source_segment(cell, node)
+    raise OSError(f"The source of the class {item.__name__} is not found; define it in a cell.")
+
+
+def _unwrapped(item: Any) -> Any:
+    """The function or class behind partials, methods and decorators."""
+    while isinstance(item, functools.partial):
+        item = item.func
+    return inspect.unwrap(getattr(item, "__func__", item))
+
+
+def _methods(item: type) -> list[types.FunctionType]:
+    """Functions in the body of a class, also static ones, class methods and properties."""
+    parts = []
+    for value in vars(item).values():
+        if isinstance(value, property):
+            parts += [value.fget, value.fset]
+        else:
+            parts.append(_unwrapped(value))
+    return [part for part in parts if isinstance(part, types.FunctionType)]
+
+
+def _reached(item: Callable) -> Iterator[tuple[str, Any]]:
+    """Name and value of each global, closure variable and base class that an item uses."""
+    functions = [item]
+    if inspect.isclass(item):
+        functions = _methods(item)
+        yield from ((base.__name__, base) for base in item.__bases__)
+    for function in functions:
+        for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars, strict=True):
+            with contextlib.suppress(ValueError):  # a name that was not given a value yet
+                yield name, cell.cell_contents
+        for name in _globals(function.__code__):
+            if name in function.__globals__:
+                yield name, function.__globals__[name]
+
+
+def _globals(code: types.CodeType) -> set[str]:
+    """Global names in a piece of code, and in the functions that it makes."""
+    names = {
+        instruction.argval
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    return names.union(*(_globals(part) for part in code.co_consts if inspect.iscode(part)))
+
+
+def _is_constant(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_constant, value))
+    if isinstance(value, dict):
+        return all(map(_is_constant, [*value, *value.values()]))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _normal(text: str) -> str:
+    """Source without comments and layout, where Python can read it alone."""
+    try:
+        return ast.unparse(ast.parse(textwrap.dedent(text)))
+    except SyntaxError:  # such as a lambda in the middle of a call
+        return text
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
