@@ -73,7 +73,8 @@ def _device() -> str:
 
 
 def _espeak() -> str:
-    from course_utils.corpora.synthesis import Espeak, make_speaker
+    from course_utils.corpora.embedded.espeak import Espeak
+    from course_utils.corpora.embedded.speakers import make_speaker
 
     speaker = make_speaker(0)
     with Espeak([speaker]) as espeak:

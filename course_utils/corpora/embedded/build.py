@@ -4,10 +4,7 @@ No download, no account: espeak-ng speaks, with synthetic speakers, into the exa
 Speech Commands v0.02, or of Common Voice. It is not human speech, and every notebook says so.
 """
 
-from __future__ import annotations
-
 import contextlib
-import errno
 import glob
 import json
 import os
@@ -20,10 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
-from course_utils import settings
+from course_utils import files, settings
 from course_utils.corpora import CorpusError
+from course_utils.corpora.embedded import script
+from course_utils.corpora.embedded.sentences import GRAMMARS
+from course_utils.corpora.embedded.speakers import make_speaker, speaker_record
 
 #: Raise it when the bytes of the corpus change: an older corpus is then built anew.
 VERSION = 1
@@ -176,9 +174,6 @@ def common_voice(
     ValueError
         There is no grammar of that language, or it has too few sentences.
     """
-    from course_utils.corpora import reading
-    from course_utils.corpora.sentences import GRAMMARS
-
     if language not in GRAMMARS:
         raise ValueError(
             f"language is {language!r}; the embedded corpus speaks {' and '.join(GRAMMARS)}."
@@ -194,14 +189,26 @@ def common_voice(
         "speakers": speakers,
         "sentences": sentences,
     }
-    clips = speakers * sentences
+    clips, lines = speakers * sentences, script.lines_of(recipe)
     plan = _Plan(
         recipe=recipe,
         clips=clips,
         size=clips * BYTES_PER_SENTENCE,
         folders=(f"{language}/clips",),
-        jobs=[{"speakers": batch, "recipe": recipe} for batch in _batches(speakers)],
-        write_texts=lambda building, espeak: reading.write_tables(building, recipe, espeak),
+        jobs=[
+            {
+                "speakers": batch,
+                "language": language,
+                "seed": seed,
+                "clips": [
+                    (line.number, line.path, line.sentence, line.speaker)
+                    for line in lines
+                    if line.speaker in batch
+                ],
+            }
+            for batch in _batches(speakers)
+        ],
+        write_texts=lambda building, espeak: script.write_tables(building, recipe, espeak),
         whole="25 MB",
         real="COURSE_COMMON_VOICE to mini_librispeech (459 MB, English), to mdc:DATASET_ID, or "
         "to a folder of a release",
@@ -233,7 +240,6 @@ def _batches(speakers: int) -> list[list[int]]:
 
 
 def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int | None) -> Path:
-
     if folder is None:
         folder = settings.data_folder() / "embedded" / name
         if not folder.is_dir():
@@ -244,8 +250,7 @@ def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int |
         if _is_complete(folder, plan.recipe):
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.parent / f".{folder.name}.lock")
-        with lock:
+        with files.locked(folder):
             if not _is_complete(folder, plan.recipe):  # another notebook may have built it
                 _build(folder, plan, processes or _cores())
     except OSError as error:
@@ -286,13 +291,8 @@ def _is_complete(folder: Path, recipe: dict) -> bool:
 def _build(folder: Path, plan: _Plan, processes: int) -> None:
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    free = shutil.disk_usage(folder.parent).free
-    if free < plan.size:
-        raise CorpusError(
-            f"The embedded corpus needs {plan.size / 1e6:.0f} MB in {folder.parent}, "
-            f"and {free / 1e6:.0f} MB are free. Free some space, or set COURSE_DATA to a folder "
-            "on another disk."
-        )
+    if missing := files.missing_space(folder.parent, plan.size, "The embedded corpus"):
+        raise CorpusError(missing)
     print(
         f"Building the embedded corpus once: {plan.clips:,} clips of synthetic speech, "
         f"{plan.size / 1e6:.0f} MB, in less than a minute on two cores.",
@@ -353,7 +353,7 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(settings.CHECKOUT), *sys.path]))
     environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     process = subprocess.Popen(
-        [sys.executable, "-m", "course_utils.corpora.synthesis", job],
+        [sys.executable, "-m", "course_utils.corpora.embedded.worker", job],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -373,7 +373,6 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
 
 
 def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
-    from course_utils.corpora.synthesis import make_speaker, speaker_record
 
     people = [make_speaker(index, recipe["seed"]) for index in range(recipe["speakers"])]
     lists: dict[str, list[str]] = {"validation": [], "testing": []}
@@ -415,16 +414,11 @@ def _worker_error(message: dict, folder: Path, plan: _Plan) -> CorpusError:
 
 
 def _disk_error(error: OSError, folder: Path, plan: _Plan) -> CorpusError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CorpusError(
-            f"The disk of {folder.parent} is full: the embedded corpus was not built, and what "
-            f"was written of it has been removed. Free some space (the whole needs about "
-            f"{plan.whole}), or set COURSE_DATA to a folder on another disk, and run this again."
-        )
-    return CorpusError(
-        f"The embedded corpus cannot be written to {folder.parent} ({error}). "
-        "Set COURSE_DATA to a folder that you may write to."
+    state = (
+        "The embedded corpus was not built, and what was written of it has been removed; the whole "
+        f"needs about {plan.whole}."
     )
+    return CorpusError(files.disk_error(error, folder.parent, state))
 
 
 def _crash(code: int | str, plan: _Plan) -> CorpusError:

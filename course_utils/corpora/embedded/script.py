@@ -1,11 +1,8 @@
 """Who reads which sentence in the embedded Common Voice, and the tables that say so.
 
 The layout is that of a release of Common Voice: a folder a language, in it ``clips/`` and tables
-of tab-separated values. `course_utils.corpora.embedded` builds it, and
-`course_utils.corpora.synthesis` speaks it.
+of tab-separated values.
 """
-
-from __future__ import annotations
 
 import csv
 import hashlib
@@ -16,7 +13,8 @@ from pathlib import Path
 
 import soundfile
 
-from course_utils.corpora import sentences
+from course_utils.corpora.embedded import sentences
+from course_utils.corpora.embedded.speakers import make_reader, make_speaker, speaker_record
 
 #: The columns of the tables, as in the releases of 2024 and later.
 COLUMNS = tuple(
@@ -55,7 +53,7 @@ Use it to learn and to test programs. A score on it says little about human spee
 
 
 @dataclass(frozen=True)
-class Clip:
+class Line:
     """One sentence, and who reads it."""
 
     number: int
@@ -65,8 +63,8 @@ class Clip:
     split: str  # "train", "dev" or "test"
 
 
-def clips(recipe: dict) -> list[Clip]:
-    """All clips of a recipe: its sentences, dealt to its speakers in turn.
+def lines_of(recipe: dict) -> list[Line]:
+    """All lines of a recipe: its sentences, dealt to its speakers in turn.
 
     Every sentence is read once, and every speaker is in one split: so no two splits share a
     speaker or a sentence.
@@ -75,7 +73,7 @@ def clips(recipe: dict) -> list[Clip]:
     split = _splits(recipe)
     texts = sentences.write(count, recipe["language"], recipe["seed"])
     return [
-        Clip(
+        Line(
             number=number,
             path=f"common_voice_{recipe['language']}_{90_000_001 + number}.mp3",
             sentence=text,
@@ -91,8 +89,6 @@ def _splits(recipe: dict) -> list[str]:
 
     Children's voices are few and hard: dealt by lot, the splits would not be equally hard.
     """
-    from course_utils.corpora.synthesis import make_speaker
-
     voices = [make_speaker(index, recipe["seed"]).voice for index in range(recipe["speakers"])]
     split = {}
     for place, index in enumerate(sorted(range(len(voices)), key=lambda i: (voices[i], i))):
@@ -103,14 +99,12 @@ def _splits(recipe: dict) -> list[str]:
 def write_tables(folder: Path, recipe: dict, espeak: str) -> None:
     """Write the tables and descriptions beside the clips; ``corpus.json`` is the last."""
 
-    from course_utils.corpora.synthesis import make_reader, speaker_record
-
     language, seed = recipe["language"], recipe["seed"]
     people = [make_reader(index, seed, language) for index in range(recipe["speakers"])]
     ids = [_hash(f"common voice {language} {seed} {index}", 512) for index in range(len(people))]
     rows: dict[str, list[tuple]] = {"train": [], "dev": [], "test": [], "validated": []}
     durations = []
-    found = clips(recipe)
+    found = lines_of(recipe)
     for clip in sorted(found, key=lambda clip: (ids[clip.speaker], clip.path)):
         row = dict.fromkeys(COLUMNS, "") | {
             "client_id": ids[clip.speaker],
