@@ -242,11 +242,16 @@ def resample(waveform: torch.Tensor, sample_rate: int, new_rate: int) -> torch.T
     if sample_rate == new_rate:
         return waveform
     samples = waveform.detach().cpu().reshape(-1, waveform.shape[-1]).T.numpy()  # (time, channel)
-    samples = soxr.resample(np.ascontiguousarray(samples), sample_rate, new_rate)
+    samples = resampled(np.ascontiguousarray(samples), sample_rate, new_rate)
     length = math.ceil(waveform.shape[-1] * new_rate / sample_rate)
     samples = np.pad(samples, ((0, max(0, length - len(samples))), (0, 0)))[:length]
-    resampled = torch.from_numpy(np.ascontiguousarray(samples.T))
-    return resampled.reshape(*waveform.shape[:-1], length).to(waveform)
+    new = torch.from_numpy(np.ascontiguousarray(samples.T))
+    return new.reshape(*waveform.shape[:-1], length).to(waveform)
+
+
+def resampled(samples: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
+    """Change the sample rate of float samples (time,) or (time, channel): see :func:`resample`."""
+    return samples if sample_rate == new_rate else soxr.resample(samples, sample_rate, new_rate)
 
 
 def shift(waveforms: torch.Tensor, samples: torch.Tensor | int) -> torch.Tensor:

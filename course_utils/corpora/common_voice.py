@@ -11,27 +11,31 @@ arXiv:1912.06670.
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from course_utils import settings
-from course_utils.corpora import CorpusError, cache, decoding, embedded
-from course_utils.corpora import release as releases
-from course_utils.corpora.decoding import SAMPLE_RATE
-from course_utils.corpora.release import SPLITS, Release
+from course_utils.corpora import (
+    CorpusError,
+    cache,
+    clips,
+    embedded,
+    mdc,
+    mini_librispeech,
+    selection,
+    tables,
+)
+from course_utils.corpora.clips import SAMPLE_RATE, SPLITS
+from course_utils.corpora.selection import Selection
+from course_utils.corpora.tables import Release
 
 __all__ = ["SAMPLE_RATE", "SPLITS", "Clip", "CommonVoice", "load"]
-
-#: Columns of the index that are text, each an array (clip,).
-_TEXTS = ("paths", "speakers", "transcripts", "splits", "ages", "genders", "accents")
 
 
 class Clip(NamedTuple):
@@ -44,7 +48,7 @@ class Clip(NamedTuple):
     seconds: float
 
 
-class CommonVoice(Dataset):
+class CommonVoice(clips.Clips):
     """Clips of sentences, each at its own length; a map-style dataset.
 
     Make one with `load`. `split`, `sample` and `take` return smaller ones; all share one
@@ -73,38 +77,22 @@ class CommonVoice(Dataset):
         What a reader of a score should know: what was left out, resampled, split by us.
     """
 
-    sample_rate = SAMPLE_RATE
+    columns = ("paths", "speakers", "transcripts", "splits", "ages", "genders", "accents")
+    columns += ("lengths", "durations")
+    _remedy = "Use a larger corpus, or wider limits."
 
-    def __init__(self, *, folder, name, language, synthetic, store, index, rows, problems, notes):
-        self.folder: Path = folder
-        self.name: str = name
-        self.language: str = language
-        self.synthetic: bool = synthetic
-        self.problems: list[tuple[str, str]] = problems
-        self.notes: list[str] = notes
-        self._store: np.memmap = store
-        self._index: dict[str, np.ndarray] = index
-        self._rows: np.ndarray = rows
-        self.transcripts = index["transcripts"][rows]
-        self.speakers = index["speakers"][rows]
-        self.paths = index["paths"][rows]
-        self.splits = index["splits"][rows]
-        self.ages = index["ages"][rows]
-        self.genders = index["genders"][rows]
-        self.accents = index["accents"][rows]
-        self.lengths = index["lengths"][rows]
-        self.durations = index["durations"][rows]
-
-    def __len__(self) -> int:
-        return len(self._rows)
+    def __init__(
+        self, place: Path, folder: Path, name: str, index: dict[str, Any], notes: Sequence[str]
+    ):
+        self.language: str = index["language"]
+        super().__init__(place, folder, name, index, notes)
+        lengths = self._index["lengths"]
+        self._starts = np.cumsum(lengths) - lengths
 
     def __getitem__(self, item: int) -> Clip:
         """One clip: waveform float32 ``(1, time)``, transcript, speaker, path and seconds."""
-
-        if not -len(self) <= item < len(self):
-            raise IndexError(f"clip {item} of {len(self)}")
-        length = int(self.lengths[item])
-        start = int(self._index["starts"][self._rows[item]])
+        length = int(self.lengths[self._checked(item)])
+        start = int(self._starts[self._rows[item]])
         samples = self._store[start : start + length].astype(np.float32) / 32768
         return Clip(
             torch.from_numpy(samples)[None],
@@ -115,40 +103,19 @@ class CommonVoice(Dataset):
         )
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{split} {(self.splits == split).sum():,}" for split in SPLITS)
-        kind = "synthetic speech" if self.synthetic else "recorded speech"
-        return (
-            f"Common Voice ({self.name}, {self.language}, {kind}): {len(self):,} clips, "
-            f"{_span(self.seconds)}, {len(set(self.speakers)):,} speakers; {parts}"
-        )
+        source = self.name.removesuffix(f" {self.language}")
+        return self._in_words(f"Common Voice ({source}, {self.language}", _span(self.seconds))
 
     @property
     def seconds(self) -> float:
         """How long all clips are together."""
         return float(self.lengths.sum()) / SAMPLE_RATE
 
-    def split(self, name: str) -> CommonVoice:
-        """The clips of ``"train"``, ``"validation"`` or ``"test"``."""
-        if name not in SPLITS:
-            raise ValueError(f"split is {name!r}; use one of {', '.join(SPLITS)}.")
-        part = self._with(self._rows[self.splits == name])
-        if not len(part):
-            raise CorpusError(
-                f"The {name} part of {self.name} is empty: there are {len(self):,} clips of "
-                f"{len(set(self.speakers)):,} speakers. Use a larger corpus, or wider limits."
-            )
-        return part
-
     def sample(self, clips: int, seed: int = 0) -> CommonVoice:
         """At most so many clips of each split, drawn at random."""
         random = np.random.default_rng(seed)
         keep = [random.permutation(self._rows[self.splits == split])[:clips] for split in SPLITS]
         return self._with(np.sort(np.concatenate(keep)))
-
-    def take(self, items: Iterable[int]) -> CommonVoice:
-        """The clips at these positions, in this order."""
-        items = np.asarray(list(items))
-        return self._with(self._rows[items if len(items) else []])
 
     def describe(self) -> str:
         """A data card in words: how much of what, who speaks, and what was left out."""
@@ -173,26 +140,6 @@ class CommonVoice(Dataset):
             rest = f", and {len(counts) - 4} more" if len(counts) > 4 else ""
             lines.append(f"  {label}: {', '.join(shares)}{rest}")
         return "\n".join(lines + [f"  - {note}" for note in self.notes])
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve characters that change when the clips or their order change."""
-        digest = hashlib.sha256(Path(self._store.filename).parent.name.encode())
-        digest.update(self._rows.tobytes())
-        return digest.hexdigest()[:12]
-
-    def _with(self, rows) -> CommonVoice:
-        return CommonVoice(
-            folder=self.folder,
-            name=self.name,
-            language=self.language,
-            synthetic=self.synthetic,
-            store=self._store,
-            index=self._index,
-            rows=rows,
-            problems=self.problems,
-            notes=self.notes,
-        )
 
 
 def load(
@@ -245,71 +192,86 @@ def _locate(source: str, language: str) -> tuple[Release, str]:
     """The tables of a source and its name; builds or downloads when it is not there."""
     if source == "embedded":
         folder = embedded.common_voice(language)
-        return releases.read(folder / language), "embedded"
+        return tables.read(folder / language), f"embedded {language}"
     if source == "mini_librispeech":
-        from course_utils.corpora import mini_librispeech
-
         return mini_librispeech.read(mini_librispeech.folder()), source
     if source.startswith("mdc:"):
-        from course_utils.corpora import mdc
-
-        return releases.read(releases.find(mdc.folder(source[4:]), language)), source
+        return tables.read(tables.find(mdc.folder(source[4:]), language)), source
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise CorpusError(
             f"There is no corpus {source!r}: use embedded, mini_librispeech, mdc:DATASET_ID, or a "
             "folder that exists (COURSE_COMMON_VOICE or source=)."
         )
-    folder = releases.find(folder.resolve(), language)
-    return releases.read(folder), f"{folder.parent.name}/{folder.name}"
+    folder = tables.find(folder.resolve(), language)
+    return tables.read(folder), f"{folder.parent.name}/{folder.name}"
 
 
-def _open(release: Release, name: str, min_seconds, max_seconds, max_clips) -> CommonVoice:
-    selection = decoding.select(release, min_seconds, max_seconds, max_clips)
-    choice = hashlib.sha256(repr((min_seconds, max_seconds, max_clips)).encode()).hexdigest()[:8]
-    path = cache.entry(
-        f"common_voice_{choice}", release.folder, decoding.fingerprint(release, selection)
+def _open(
+    release: Release,
+    name: str,
+    min_seconds: float | None,
+    max_seconds: float | None,
+    max_clips: int | None,
+) -> CommonVoice:
+    chosen = selection.select(release, min_seconds, max_seconds, max_clips)
+    limits = hashlib.sha256(repr((min_seconds, max_seconds, max_clips)).encode()).hexdigest()[:8]
+
+    def make(place: Path, index: dict[str, Any]) -> CommonVoice:
+        problems = [*release.problems, *map(tuple, index["problems"])]
+        notes = [*release.notes, *chosen.notes]
+        index = index | {"problems": problems, "notes": index["notes"] + _problem_notes(problems)}
+        about = {"synthetic": release.synthetic, "language": release.language}
+        return CommonVoice(place, release.folder, name, index | about, notes)
+
+    return clips.opened(
+        f"common_voice_{limits}",
+        release.folder,
+        selection.fingerprint(release, chosen),
+        name,
+        make,
+        lambda place: _decode(release, chosen, place, name),
     )
-    notes = release.notes + selection.notes
-    if path.is_dir():
-        try:
-            return _from_cache(path, release, name, notes)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"The decoded copy of {name} is damaged ({error}): it is made anew.")
-            shutil.rmtree(path, ignore_errors=True)
-    with cache.building(path) as building:
-        if building:
-            decoding.decode(release, selection, building, name)
-    return _from_cache(path, release, name, notes)
 
 
-def _from_cache(path: Path, release: Release, name: str, notes: list[str]) -> CommonVoice:
-    found = json.loads((path / "index.json").read_text(encoding="utf-8"))
-    # Text of very different lengths: an array of one width would be mostly padding.
-    index = {key: np.array(found[key], dtype=object) for key in _TEXTS}
-    index["lengths"] = np.array(found["lengths"], np.int64)
-    index["durations"] = np.array(found["durations"], np.float64)
-    index["starts"] = np.cumsum(index["lengths"]) - index["lengths"]
-    shape = (int(index["lengths"].sum()),)
-    store = np.memmap(path / "waveforms.int16", np.int16, mode="r", shape=shape)
-    problems = release.problems + [tuple(problem) for problem in found["problems"]]
-    return CommonVoice(
-        folder=release.folder,
-        name=name,
-        language=release.language,
-        synthetic=release.synthetic,
-        store=store,
-        index=index,
-        rows=np.arange(len(index["paths"])),
-        problems=problems,
-        notes=[*notes, *found["notes"], *_problem_notes(problems)],
-    )
+def _decode(release: Release, chosen: Selection, place: Path, name: str) -> dict[str, Any]:
+    """Decode the chosen clips once into `place`; returns what the index is to hold."""
+    cache.require_space(place, selection.bytes_needed(release.folder, chosen), name)
+    paths = [row.path for row in chosen.rows]
+    sounds = clips.decode(release.folder, paths, place, name, stated=chosen.seconds)
+    found = list(zip(chosen.rows, sounds, chosen.seconds, strict=True))
+    problems = [(row.path, sound.problem) for row, sound, _ in found if sound.problem]
+    if len(problems) == len(paths):
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in problems[:3])
+        raise CorpusError(
+            f"Not one of the {len(paths):,} clips of {name} can be read. The first: {reasons}"
+        )
+    found = [item for item in found if not item[1].problem]
+    rows, sounds = [row for row, _, _ in found], [sound for _, sound, _ in found]
+    return {
+        "samples": sum(sound.length for sound in sounds),
+        "paths": [row.path for row in rows],
+        "speakers": [row.speaker for row in rows],
+        "transcripts": [row.transcript for row in rows],
+        "splits": [row.split for row in rows],
+        "ages": [row.age for row in rows],
+        "genders": [row.gender for row in rows],
+        "accents": [row.accents for row in rows],
+        "lengths": [sound.length for sound in sounds],
+        # Where nobody stated a duration, the decoded clip has told it by now.
+        "durations": [
+            sound.length / SAMPLE_RATE if math.isnan(stated) else stated
+            for _, sound, stated in found
+        ],
+        "problems": problems,
+        "notes": clips.sound_notes(sounds),
+    }
 
 
 def _problem_notes(problems: list[tuple[str, str]]) -> list[str]:
     if not problems:
         return []
-    empty = sum(reason == releases.EMPTY for _, reason in problems)
+    empty = sum(reason == tables.EMPTY for _, reason in problems)
     notes = [
         f"left out: {len(problems):,} clips, {empty:,} with an empty sentence and "
         f"{len(problems) - empty:,} that cannot be read; all stand in .problems"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from course_utils import settings
 from course_utils.corpora import CorpusError
-from course_utils.corpora.release import EMPTY, Release, Row
+from course_utils.corpora.tables import EMPTY, Release, Row
 
 
 @dataclass(frozen=True)

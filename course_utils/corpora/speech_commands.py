@@ -10,34 +10,28 @@ arXiv:1804.03209.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import hashlib
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
-import soxr
 import torch
-from torch.utils.data import Dataset
 
 from course_utils import audio, settings
-from course_utils.corpora import CorpusError, cache, embedded
+from course_utils.corpora import CorpusError, cache, clips, embedded
+from course_utils.corpora.clips import CHUNK, SAMPLE_RATE, SPLITS
 from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS
 
 __all__ = ["COMMANDS", "DIGITS", "SAMPLE_RATE", "SPLITS", "WORDS", "SpeechCommands", "load"]
 
-SAMPLE_RATE = 16_000  # Hz
 CLIP_SAMPLES = 16_000  # one second
-SPLITS = ("train", "validation", "test")
 LIST_FILES = {"validation": "validation_list.txt", "test": "testing_list.txt"}
-CHUNK = 512  # clips decoded at a time: 16 MB
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,7 @@ ARCHIVES = {
 }
 
 
-class SpeechCommands(Dataset):
+class SpeechCommands(clips.Clips):
     """Clips of single words; a map-style dataset, and whole arrays for those who want speed.
 
     Make one with `load`. `split`, `only`, `first_takes` and `sample` return smaller ones; all
@@ -88,7 +82,7 @@ class SpeechCommands(Dataset):
     speakers, paths : str arrays (clip,)
         Who speaks; where the clip lies in the corpus folder.
     utterances : int64 array (clip,)
-        The how-manieth time that this speaker says this word.
+        The number of this recording among those of this speaker and word, from 0.
     splits : str array (clip,)
         ``"train"``, ``"validation"`` or ``"test"``.
     problems : list of (path, reason)
@@ -97,28 +91,20 @@ class SpeechCommands(Dataset):
         What a reader of a score should know: what was padded, resampled, missing.
     """
 
-    sample_rate = SAMPLE_RATE
+    columns = ("paths", "spoken", "speakers", "utterances", "lengths", "splits")
+    _remedy = f"Use a corpus with more, or add the lists {' and '.join(LIST_FILES.values())}."
 
-    def __init__(self, *, folder, name, synthetic, store, index, words, rows, problems, notes):
-        self.folder: Path = folder
-        self.name: str = name
-        self.synthetic: bool = synthetic
-        self.words: list[str] = list(words)
-        self.problems: list[tuple[str, str]] = problems
-        self.notes: list[str] = notes
-        self._store: np.memmap = store
-        self._index: dict[str, np.ndarray] = index
-        self._rows: np.ndarray = rows
+    def __init__(
+        self, place: Path, folder: Path, name: str, index: dict[str, Any], notes: Sequence[str] = ()
+    ):
+        self.words: list[str] = list(index["words"])
+        super().__init__(place, folder, name, index, notes)
+        self._store = self._store.reshape(-1, CLIP_SAMPLES)
+
+    def _choose(self, rows: np.ndarray) -> None:
+        super()._choose(rows)
         position = {word: number for number, word in enumerate(self.words)}
-        self.labels = np.array([position[word] for word in index["words"][rows]], np.int64)
-        self.lengths = index["lengths"][rows]
-        self.speakers = index["speakers"][rows]
-        self.utterances = index["utterances"][rows]
-        self.paths = index["paths"][rows]
-        self.splits = index["splits"][rows]
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        self.labels = np.array([position[word] for word in self.spoken], np.int64)
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, int, str, str, int]:
         """One clip at its true length, never over one second.
@@ -132,9 +118,7 @@ class SpeechCommands(Dataset):
         utterance : int
         """
 
-        if not -len(self) <= item < len(self):
-            raise IndexError(f"clip {item} of {len(self)}")
-        length = min(int(self.lengths[item]), CLIP_SAMPLES)
+        length = min(int(self.lengths[self._checked(item)]), CLIP_SAMPLES)
         samples = self._store[self._rows[item], :length].astype(np.float32) / 32768
         return (
             torch.from_numpy(samples)[None],
@@ -145,12 +129,7 @@ class SpeechCommands(Dataset):
         )
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{split} {(self.splits == split).sum():,}" for split in SPLITS)
-        kind = "synthetic speech" if self.synthetic else "recorded speech"
-        return (
-            f"Speech Commands ({self.name}, {kind}): {len(self):,} clips, {len(self.words)} words, "
-            f"{len(set(self.speakers)):,} speakers; {parts}"
-        )
+        return self._in_words(f"Speech Commands ({self.name}", f"{len(self.words)} words")
 
     @property
     def waveforms(self) -> np.ndarray:
@@ -172,21 +151,11 @@ class SpeechCommands(Dataset):
         labels : int64 tensor (clip,)
         """
 
-        waveforms = torch.from_numpy(np.array(self.waveforms, dtype=np.float32))
-        return waveforms.div_(32768)[:, None], torch.from_numpy(self.labels.copy())
-
-    def split(self, name: str) -> SpeechCommands:
-        """The clips of ``"train"``, ``"validation"`` or ``"test"``; no speaker is in two."""
-        if name not in SPLITS:
-            raise ValueError(f"split is {name!r}; use one of {', '.join(SPLITS)}.")
-        part = self._with(self._rows[self.splits == name])
-        if not len(part):
-            raise CorpusError(
-                f"The {name} part of {self.name} is empty: {len(set(self.speakers))} speakers are "
-                "too few to share out. Use a corpus with more, or add the lists "
-                f"{' and '.join(LIST_FILES.values())}."
-            )
-        return part
+        waveforms = torch.empty(len(self), 1, CLIP_SAMPLES)
+        for start in range(0, len(self), CHUNK):  # no second copy of all clips
+            samples = self._store[self._rows[start : start + CHUNK]]
+            waveforms[start : start + CHUNK, 0] = torch.from_numpy(samples)
+        return waveforms.div_(32768), torch.from_numpy(self.labels.copy())
 
     def only(self, words: Iterable[str]) -> SpeechCommands:
         """The clips of `words`, labelled in the order of `words`.
@@ -199,9 +168,13 @@ class SpeechCommands(Dataset):
             Fewer than two of the words are there.
         """
         words, missing = _known_words(words, self.words, self.name)
-        rows = self._rows[np.isin(self._index["words"][self._rows], words)]
+        rows = self._rows[np.isin(self.spoken, words)]
         notes = [*self.notes, f"no clips of: {', '.join(missing)}"] if missing else self.notes
         return self._with(rows, words=words, notes=notes)
+
+    def noted(self, note: str) -> SpeechCommands:
+        """The same clips, with one more note."""
+        return self._with(self._rows, notes=[*self.notes, note])
 
     def first_takes(self) -> SpeechCommands:
         """Each speaker's first recording of each word: every word then has as many clips."""
@@ -216,11 +189,6 @@ class SpeechCommands(Dataset):
                 rows = self._rows[(self.labels == label) & (self.splits == split)]
                 keep.append(random.permutation(rows)[:clips_per_word])
         return self._with(np.sort(np.concatenate(keep)))
-
-    def take(self, items: Iterable[int]) -> SpeechCommands:
-        """The clips at these positions, in this order."""
-        items = np.asarray(list(items))
-        return self._with(self._rows[items if len(items) else []])
 
     def count(self) -> dict[str, int]:
         """Clips of each word."""
@@ -239,26 +207,6 @@ class SpeechCommands(Dataset):
         return {
             path.stem: audio.load_clip(path, SAMPLE_RATE) for path in sorted(folder.glob("*.wav"))
         }
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve characters that change when the clips, the words or their order change."""
-        digest = hashlib.sha256(json.dumps([self.words, str(self._store.filename)]).encode())
-        digest.update(self._rows.tobytes())
-        return digest.hexdigest()[:12]
-
-    def _with(self, rows, *, words=None, notes=None) -> SpeechCommands:
-        return SpeechCommands(
-            folder=self.folder,
-            name=self.name,
-            synthetic=self.synthetic,
-            store=self._store,
-            index=self._index,
-            words=self.words if words is None else words,
-            rows=rows,
-            problems=self.problems,
-            notes=self.notes if notes is None else notes,
-        )
 
 
 def load(
@@ -293,7 +241,7 @@ def load(
         elif set(words) <= set(WORDS):  # a stage's words: go on with what there is
             wanted = ", ".join(words)
             note = f"fewer than two of the words asked for ({wanted}): all of its words are used"
-            corpus = corpus._with(corpus._rows, notes=[*corpus.notes, note])
+            corpus = corpus.noted(note)
         else:
             corpus = corpus.only(words)  # raises, and names what is unknown
     if verbose:
@@ -393,7 +341,7 @@ def _list(folder: Path) -> _Listing:
     if not clips:
         raise CorpusError(_not_a_corpus(folder))
     clips.sort()
-    digest = hashlib.sha256(repr((2, clips)).encode())  # 2: the version of the cache
+    digest = hashlib.sha256(repr((3, clips)).encode())  # 3: the version of the cache
     for name in LIST_FILES.values():
         path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"-")
@@ -423,111 +371,49 @@ def _not_a_corpus(folder: Path) -> str:
 
 def _open(folder: Path, name: str) -> SpeechCommands:
     listing = _list(folder)
-    path = cache.entry("speech_commands", folder, listing.fingerprint)
-    if path.is_dir():
-        try:
-            return _from_cache(path, folder, name)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            print(f"The decoded copy of {name} is damaged ({error}): it is made anew.")
-            shutil.rmtree(path, ignore_errors=True)
-    with cache.building(path) as building:
-        if building:
-            _decode(folder, listing, building, name)
-    return _from_cache(path, folder, name)
-
-
-def _from_cache(path: Path, folder: Path, name: str) -> SpeechCommands:
-    info = json.loads((path / "info.json").read_text(encoding="utf-8"))
-    with (path / "index.npz").open("rb") as file, np.load(file) as arrays:
-        index = {key: arrays[key] for key in arrays.files}
-    count = len(index["paths"])
-    store = np.memmap(path / "waveforms.int16", np.int16, mode="r", shape=(count, CLIP_SAMPLES))
-    return SpeechCommands(
-        folder=folder,
-        name=name,
-        synthetic=info["synthetic"],
-        store=store,
-        index=index,
-        words=info["words"],
-        rows=np.arange(count),
-        problems=[tuple(problem) for problem in info["problems"]],
-        notes=info["notes"],
+    return clips.opened(
+        "speech_commands",
+        folder,
+        listing.fingerprint,
+        name,
+        lambda place, index: SpeechCommands(place, folder, name, index),
+        lambda place: _decode(folder, listing, place, name),
     )
 
 
-def _decode(folder: Path, listing: _Listing, target: Path, name: str) -> None:
-    """Decode every clip once into `target`: waveforms.int16, index.npz, info.json."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from tqdm.auto import tqdm
-
-    cache.require_space(target, len(listing.paths) * CLIP_SAMPLES * 2, name)
-    clips: list[_Clip] = []
-    bar = tqdm(total=len(listing.paths), unit=" clips", desc=f"decoding {name}", leave=False)
-    # Plain writes, not a memory map: a full disk is then an error and not a killed process.
-    with (target / "waveforms.int16").open("wb") as file, ThreadPoolExecutor() as pool, bar:
-        for start in range(0, len(listing.paths), CHUNK):
-            paths = listing.paths[start : start + CHUNK]
-            for clip in pool.map(lambda path: _decode_clip(folder, path), paths):
-                if clip.samples is not None:
-                    file.write(clip.samples.tobytes())
-                clips.append(dataclasses.replace(clip, samples=None))
-            bar.update(len(paths))
-    problems = [(clip.path, clip.problem) for clip in clips if clip.problem]
-    clips = [clip for clip in clips if not clip.problem]
-    words = sorted({PurePosixPath(clip.path).parts[0] for clip in clips})
+def _decode(folder: Path, listing: _Listing, place: Path, name: str) -> dict[str, Any]:
+    """Decode every clip once into `place`; returns what the index is to hold."""
+    cache.require_space(place, len(listing.paths) * CLIP_SAMPLES * 2, name)
+    sounds = clips.decode(folder, listing.paths, place, name, fitted=CLIP_SAMPLES)
+    found = list(zip(listing.paths, sounds, strict=True))
+    problems = [(path, sound.problem) for path, sound in found if sound.problem]
+    paths = [path for path, sound in found if not sound.problem]
+    sounds = [sound for sound in sounds if not sound.problem]
+    names = [split_name(path) for path in paths]
+    words = sorted({word for word, _, _ in names})
     if len(words) < 2:
         reasons = "; ".join(reason for _, reason in problems[:3])
         raise CorpusError(
             f"{folder} has clips of {len(words)} words that can be read; a classifier needs at "
             f"least two. {reasons}"
         )
-    names = [split_name(clip.path) for clip in clips]
-    splits, split_note = _splits(folder, [clip.path for clip in clips])
-    np.savez(
-        target / "index.npz",
-        paths=np.array([clip.path for clip in clips]),
-        words=np.array([word for word, _, _ in names]),
-        speakers=np.array([speaker for _, speaker, _ in names]),
-        utterances=np.array([utterance for _, _, utterance in names], np.int64),
-        lengths=np.array([clip.length for clip in clips], np.int64),
-        splits=np.array(splits),
-    )
+    splits, split_note = _splits(folder, paths)
+    speakers = [speaker for _, speaker, _ in names]
     record = folder / "corpus.json"
     synthetic = record.is_file() and json.loads(record.read_text("utf-8")).get("synthetic", False)
-    info = {
+    return {
+        "samples": len(paths) * CLIP_SAMPLES,
         "words": words,
         "synthetic": synthetic,
+        "paths": paths,
+        "spoken": [word for word, _, _ in names],
+        "speakers": speakers,
+        "utterances": [utterance for _, _, utterance in names],
+        "lengths": [sound.length for sound in sounds],
+        "splits": splits,
         "problems": problems,
-        "notes": _notes(clips, problems, split_note, [s for _, s, _ in names], splits),
+        "notes": _notes(sounds, problems, split_note, speakers, splits),
     }
-    (target / "info.json").write_text(json.dumps(info, indent=1), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class _Clip:
-    path: str
-    samples: np.ndarray | None = None  # int16 (16000,)
-    length: int = 0  # at 16 kHz, before padding or cutting
-    rate: int = SAMPLE_RATE
-    channels: int = 1
-    silent: bool = False
-    problem: str = ""
-
-
-def _decode_clip(folder: Path, path: str) -> _Clip:
-    try:
-        sound, rate = audio.read_samples(folder / path)
-    except audio.AudioError as error:
-        return _Clip(path, problem=str(error))
-    channels = sound.shape[1]
-    samples = sound.mean(axis=1)
-    if rate != SAMPLE_RATE:
-        samples = soxr.resample(samples, rate, SAMPLE_RATE)
-    fitted = np.zeros(CLIP_SAMPLES, np.int16)
-    kept = samples[:CLIP_SAMPLES]
-    fitted[: len(kept)] = np.clip(np.round(kept * 32768), -32768, 32767)
-    return _Clip(path, fitted, len(samples), rate, channels, silent=not samples.any())
 
 
 def split_name(path: str) -> tuple[str, str, int]:
@@ -588,22 +474,19 @@ def _splits(folder: Path, paths: list[str]) -> tuple[list[str], str]:
     return [split_of.get(path, "train") for path in paths], note
 
 
-def _notes(clips, problems, split_note, speakers, splits) -> list[str]:
-    def clips_where(condition) -> int:
-        return sum(condition(clip) for clip in clips)
-
-    short = clips_where(lambda clip: clip.length < CLIP_SAMPLES)
-    long = clips_where(lambda clip: clip.length > CLIP_SAMPLES)
+def _notes(
+    sounds: list[clips.Sound],
+    problems: list[tuple[str, str]],
+    split_note: str,
+    speakers: list[str],
+    splits: list[str],
+) -> list[str]:
+    short = sum(sound.length < CLIP_SAMPLES for sound in sounds)
+    long = sum(sound.length > CLIP_SAMPLES for sound in sounds)
     notes = [
-        f"{short:,} clips are shorter than one second, {long:,} longer; arrays hold them fitted"
+        f"{short:,} clips are shorter than one second, {long:,} longer; arrays hold them fitted",
+        *clips.sound_notes(sounds),
     ]
-    for text, count in {
-        "with several channels, averaged to one": clips_where(lambda c: c.channels > 1),
-        f"resampled to {SAMPLE_RATE} Hz": clips_where(lambda c: c.rate != SAMPLE_RATE),
-        "silent for their whole length": clips_where(lambda c: c.silent),
-    }.items():
-        if count:
-            notes.append(f"{text}: {count:,} clips")
     if split_note:
         notes.append(split_note)
     where: dict[str, set[str]] = {}

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from course_utils.corpora import CorpusError
+from course_utils.corpora.clips import SPLITS
 
-SPLITS = ("train", "validation", "test")
 TABLES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 EVERYTHING = "validated.tsv"
 EMPTY = "its sentence is empty"

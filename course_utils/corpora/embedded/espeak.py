@@ -105,7 +105,7 @@ class Espeak:
     def __enter__(self) -> "Espeak":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._library.espeak_Terminate()
         self._folder.cleanup()
 

@@ -1,9 +1,4 @@
-"""Clips of any length, decoded once into one memory-mapped file.
-
-`select` chooses clips by duration without decoding them, and `decode` writes what is chosen as
-16-bit samples at 16 kHz, one clip behind the other. Both use every core, and both keep their
-results in the cache (`course_utils.corpora.cache`).
-"""
+"""Which clips of a release are used: by duration and number."""
 
 from __future__ import annotations
 
@@ -15,17 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import soundfile
-import soxr
 
-from course_utils import audio
 from course_utils.corpora import CorpusError, cache
-from course_utils.corpora.release import SPLITS, Release, Row
+from course_utils.corpora.clips import SAMPLE_RATE, SPLITS
+from course_utils.corpora.tables import Release, Row
 
-SAMPLE_RATE = 16_000  # Hz
-CHUNK = 256  # clips decoded at a time
-FORMAT = 1  # raise it when what lies in the cache changes
+FORMAT = 2  # raise it when what lies in the cache changes
 
 
 @dataclass
@@ -181,97 +172,7 @@ def fingerprint(release: Release, selection: Selection) -> str:
     return digest.hexdigest()[:16]
 
 
-def decode(release: Release, selection: Selection, target: Path, name: str) -> None:
-    """Decode the chosen clips once into `target`: waveforms.int16 and index.json.
-
-    Raises
-    ------
-    CorpusError
-        Not one clip can be decoded, or the disk is too small.
-    """
-    from tqdm.auto import tqdm
-
-    rows, folder = selection.rows, release.folder
-    cache.require_space(target, _bytes_needed(folder, selection), name)
-    found: list[_Sound] = []
-    bar = tqdm(total=len(rows), unit=" clips", desc=f"decoding {name}", leave=False)
-    # Plain writes, not a memory map: a full disk is then an error and not a killed process.
-    with (target / "waveforms.int16").open("wb") as file, ThreadPoolExecutor() as pool, bar:
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
-            stated = selection.seconds[start : start + CHUNK]
-            paths = [folder / row.path for row in chunk]
-            for sound in pool.map(_decode_clip, paths, stated):
-                if sound.samples is not None:
-                    file.write(sound.samples.tobytes())
-                    sound.samples = None
-                found.append(sound)
-                bar.update()
-    problems = [
-        (row.path, sound.problem) for row, sound in zip(rows, found, strict=True) if sound.problem
-    ]
-    if len(problems) == len(rows):
-        reasons = "; ".join(f"{path}: {reason}" for path, reason in problems[:3])
-        raise CorpusError(
-            f"Not one of the {len(rows):,} clips of {name} can be read. The first: {reasons}"
-        )
-    good = [
-        (row, sound, stated)
-        for row, sound, stated in zip(rows, found, selection.seconds, strict=True)
-        if not sound.problem
-    ]
-    index = {
-        "paths": [row.path for row, _, _ in good],
-        "speakers": [row.speaker for row, _, _ in good],
-        "transcripts": [row.transcript for row, _, _ in good],
-        "splits": [row.split for row, _, _ in good],
-        "ages": [row.age for row, _, _ in good],
-        "genders": [row.gender for row, _, _ in good],
-        "accents": [row.accents for row, _, _ in good],
-        "lengths": [sound.length for _, sound, _ in good],
-        # Where nobody stated a duration, the decoded clip has told it by now.
-        "durations": [
-            sound.length / SAMPLE_RATE if math.isnan(stated) else stated
-            for _, sound, stated in good
-        ],
-        "problems": problems,
-        "notes": _notes([sound for _, sound, _ in good]),
-    }
-    (target / "index.json").write_text(json.dumps(index), encoding="utf-8")
-
-
-@dataclass
-class _Sound:
-    samples: np.ndarray | None = None  # int16 (time,)
-    length: int = 0
-    rate: int = SAMPLE_RATE
-    channels: int = 1
-    silent: bool = False
-    problem: str = ""
-
-
-def _decode_clip(path: Path, stated: float) -> _Sound:
-    try:
-        sound, rate = audio.read_samples(path)
-    except audio.AudioError as error:
-        return _Sound(problem=str(error))
-    seconds = len(sound) / rate
-    # An MP3 file without a header of its own does not know that it was cut off; the table does.
-    if seconds < 0.9 * stated - 0.2:
-        return _Sound(
-            problem=f"{path} is cut off: {seconds:.1f} s of {stated:.1f} s are there. "
-            "Copy or download it again."
-        )
-    samples, channels = sound.mean(axis=1), sound.shape[1]
-    if rate != SAMPLE_RATE:
-        samples = soxr.resample(samples, rate, SAMPLE_RATE)
-    if not len(samples):
-        return _Sound(problem=f"{path} holds less than one sample at {SAMPLE_RATE} Hz.")
-    samples = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    return _Sound(samples, len(samples), rate, channels, silent=not samples.any())
-
-
-def _bytes_needed(folder: Path, selection: Selection) -> int:
+def bytes_needed(folder: Path, selection: Selection) -> int:
     """An estimate: two bytes a sample, or six times an MP3 file whose length nobody knows."""
     needed = 0.0
     for row, seconds in zip(selection.rows, selection.seconds, strict=True):
@@ -281,15 +182,3 @@ def _bytes_needed(folder: Path, selection: Selection) -> int:
         else:
             needed += 2 * SAMPLE_RATE * seconds
     return math.ceil(needed)
-
-
-def _notes(sounds: list[_Sound]) -> list[str]:
-    notes = []
-    for text, count in {
-        "with several channels, averaged to one": sum(s.channels > 1 for s in sounds),
-        f"resampled to {SAMPLE_RATE} Hz": sum(s.rate != SAMPLE_RATE for s in sounds),
-        "silent for their whole length": sum(s.silent for s in sounds),
-    }.items():
-        if count:
-            notes.append(f"{text}: {count:,} clips")
-    return notes
