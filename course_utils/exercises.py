@@ -275,7 +275,8 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
     Returns
     -------
     dict
-        Name to function, class, module or constant: all that could be defined.
+        Name to function, class, module or constant: all that could be defined. The functions see
+        each other in it, and what is put into it.
 
     Raises
     ------
@@ -304,7 +305,6 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
                 exec(compile(ast.Module([statement], []), file, "exec"), space)
             except Exception as error:  # its decorator or a default needs what was not run
                 problems[getattr(statement, "name", "")] = f"cell {cell.id}: {error!r}"
-    del space["__builtins__"]
     missing = [
         f"{name} ({problems.get(name, 'no cell does')})" for name in names if name not in space
     ]

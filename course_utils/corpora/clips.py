@@ -99,13 +99,12 @@ class Clips(Dataset):
             raise ValueError(f"split is {name!r}; use one of {', '.join(SPLITS)}.")
         part = self._with(self._rows[self.splits == name])
         if not len(part):
-            raise CorpusError(
-                f"The {name} part of {self.name} is empty: there are {len(self):,} clips of "
-                f"{len(set(self.speakers)):,} speakers, too few to share out. {self._remedy}"
-            )
+            raise CorpusError(f"The {name} part of {self.name} is empty: {self._why_empty()}")
         return part
 
-    _remedy = "Use a larger corpus."
+    def _why_empty(self) -> str:
+        """What a user can do about a part without clips."""
+        raise NotImplementedError
 
     def take(self, items: Iterable[int]) -> Self:
         """The clips at these positions, in this order."""

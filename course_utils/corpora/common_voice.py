@@ -79,7 +79,6 @@ class CommonVoice(clips.Clips):
 
     columns = ("paths", "speakers", "transcripts", "splits", "ages", "genders", "accents")
     columns += ("lengths", "durations")
-    _remedy = "Use a larger corpus, or wider limits."
 
     def __init__(
         self, place: Path, folder: Path, name: str, index: dict[str, Any], notes: Sequence[str]
@@ -105,6 +104,12 @@ class CommonVoice(clips.Clips):
     def __repr__(self) -> str:
         source = self.name.removesuffix(f" {self.language}")
         return self._in_words(f"Common Voice ({source}, {self.language}", _span(self.seconds))
+
+    def _why_empty(self) -> str:
+        return (
+            f"there are {len(self):,} clips of {len(set(self.speakers)):,} speakers. Use a larger "
+            "corpus, or wider limits."
+        )
 
     @property
     def seconds(self) -> float:

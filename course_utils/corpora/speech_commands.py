@@ -92,7 +92,6 @@ class SpeechCommands(clips.Clips):
     """
 
     columns = ("paths", "spoken", "speakers", "utterances", "lengths", "splits")
-    _remedy = f"Use a corpus with more, or add the lists {' and '.join(LIST_FILES.values())}."
 
     def __init__(
         self, place: Path, folder: Path, name: str, index: dict[str, Any], notes: Sequence[str] = ()
@@ -130,6 +129,12 @@ class SpeechCommands(clips.Clips):
 
     def __repr__(self) -> str:
         return self._in_words(f"Speech Commands ({self.name}", f"{len(self.words)} words")
+
+    def _why_empty(self) -> str:
+        return (
+            f"{len(set(self.speakers))} speakers are too few to share out. Use a corpus with more, "
+            f"or add the lists {' and '.join(LIST_FILES.values())}."
+        )
 
     @property
     def waveforms(self) -> np.ndarray:

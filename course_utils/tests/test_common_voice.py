@@ -17,9 +17,12 @@ import pytest
 import soundfile
 import torch
 
-from course_utils.corpora import CorpusError, cache, common_voice, decoding, embedded, reading
-from course_utils.corpora import release as releases
-from course_utils.corpora.sentences import words
+from course_utils.corpora import CorpusError, cache, clips, common_voice, embedded, selection
+from course_utils.corpora import tables as releases
+from course_utils.corpora.embedded import build as builder
+from course_utils.corpora.embedded import script
+from course_utils.corpora.embedded.sentences import words
+from course_utils.corpora.embedded.speakers import make_speaker
 
 SMALL = {"speakers": 20, "sentences": 2}  # 40 clips
 TABLES = ("train.tsv", "dev.tsv", "test.tsv")
@@ -128,10 +131,8 @@ def test_no_two_splits_share_a_speaker_or_a_sentence(small):
 
 def test_the_splits_have_the_same_shares_of_voices():
     recipe = {"language": "fr", "seed": 0, "speakers": 160, "sentences": 1}
-    from course_utils.corpora.synthesis import make_speaker
-
     shares = {}
-    for clip in reading.clips(recipe):
+    for clip in script.lines_of(recipe):
         voice = make_speaker(clip.speaker, 0).voice
         shares.setdefault(clip.split, Counter())[voice] += 1
     assert {split: sum(count.values()) for split, count in shares.items()} == {
@@ -144,7 +145,7 @@ def test_the_splits_have_the_same_shares_of_voices():
 
 def test_the_corpus_of_the_notebook_is_large_enough():
     recipe = {"language": "fr", "seed": 0, "speakers": 160, "sentences": 8}
-    clips = reading.clips(recipe)
+    clips = script.lines_of(recipe)
     assert Counter(clip.split for clip in clips) == {"train": 1024, "dev": 128, "test": 128}
     known = {word for clip in clips if clip.split == "train" for word in words(clip.sentence)}
     rest = {word for clip in clips if clip.split != "train" for word in words(clip.sentence)}
@@ -229,7 +230,7 @@ def test_a_full_disk_names_this_corpus_size(tmp_path, monkeypatch):
     def speak(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(embedded, "_speak", speak)
+    monkeypatch.setattr(builder, "_speak", speak)
     with pytest.raises(CorpusError, match=r"the whole needs about 25 MB") as error:
         embedded.common_voice("fr", tmp_path / "corpus", **SMALL)
     assert "is full" in str(error.value)
@@ -334,7 +335,7 @@ def test_loading_changes_nothing_in_the_folder(copy):
 
 def test_it_is_decoded_once(small, monkeypatch):
     first = load(small)
-    monkeypatch.setattr(decoding, "decode", None)
+    monkeypatch.setattr(clips, "decode", None)
     assert load(small).fingerprint == first.fingerprint
 
 
@@ -374,7 +375,7 @@ def test_the_setting_and_the_argument(small, monkeypatch, copy):
 def test_embedded_is_the_default(small, monkeypatch):
     monkeypatch.setattr(embedded, "common_voice", lambda language: small)
     corpus = common_voice.load(verbose=False)
-    assert (corpus.name, corpus.language, corpus.synthetic) == ("embedded", "fr", True)
+    assert (corpus.name, corpus.language, corpus.synthetic) == ("embedded fr", "fr", True)
 
 
 def test_a_source_that_is_none(tmp_path):
@@ -503,7 +504,7 @@ def test_without_tables_for_the_splits_the_speakers_are_shared_out(copy):
 
 def test_a_split_that_is_empty_is_made_from_the_others(copy):
     (copy / "validated.tsv").unlink()
-    rewrite(copy / "dev.tsv", [], list(reading.COLUMNS))
+    rewrite(copy / "dev.tsv", [], list(script.COLUMNS))
     corpus = load(copy)
     assert len(corpus) == 36
     assert all(len(corpus.split(name)) for name in common_voice.SPLITS)
@@ -538,7 +539,7 @@ def test_a_clip_in_two_tables_counts_once(copy):
 
 def test_no_row_can_be_used(copy):
     for name in (*TABLES, "validated.tsv"):
-        rewrite(copy / name, [], list(reading.COLUMNS))
+        rewrite(copy / name, [], list(script.COLUMNS))
     assert "has a row that can be used. Was the release unpacked completely?" in refused(copy)
 
 
@@ -662,9 +663,9 @@ def test_a_filter_by_duration(small):
 
 def test_the_choice_is_kept_as_json_under_a_hash_of_the_tables(copy, monkeypatch):
     asked = []
-    headers = decoding._headers
+    headers = selection._headers
     monkeypatch.setattr(
-        decoding, "_headers", lambda folder, rows: asked.append(len(rows)) or headers(folder, rows)
+        selection, "_headers", lambda folder, rows: asked.append(len(rows)) or headers(folder, rows)
     )
     first = load(copy, max_seconds=1.8)
     (path,) = cache.folder().glob("common_voice_index_*/index.json")
@@ -692,10 +693,10 @@ def test_a_damaged_choice_is_made_anew(small, content):
 
 def test_a_filter_without_a_table_decodes_nothing(copy, monkeypatch):
     (copy / "clip_durations.tsv").unlink()
-    monkeypatch.setattr(decoding.audio, "read_samples", None)
-    selection = decoding.select(releases.read(copy), 0.1, 60)
-    assert len(selection.rows) == 40
-    assert all(seconds > 0.5 for seconds in selection.seconds)
+    monkeypatch.setattr(clips.audio, "read_samples", None)
+    chosen = selection.select(releases.read(copy), 0.1, 60)
+    assert len(chosen.rows) == 40
+    assert all(seconds > 0.5 for seconds in chosen.seconds)
 
 
 def test_at_most_so_many_clips_of_each_split(small):

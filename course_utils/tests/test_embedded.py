@@ -18,8 +18,10 @@ import platformdirs
 import pytest
 import soundfile
 
-from course_utils.corpora import CorpusError, embedded, synthesis
-from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS
+from course_utils.corpora import CorpusError, embedded
+from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS, espeak
+from course_utils.corpora.embedded import build as builder
+from course_utils.corpora.embedded.speakers import make_speaker
 
 SMALL = {"speakers": 10, "digit_takes": 1, "command_takes": 1}  # 350 clips
 Usage = namedtuple("Usage", "total used free")
@@ -91,7 +93,7 @@ def test_one_clip_in_six_is_short(full):
     # deviation is sqrt(n p (1 - p)). Another seed is farther off than four of them once in 16,000.
     sizes = [path.stat().st_size for path in clips(full)]
     header = 44
-    assert max(sizes) == header + 2 * synthesis.SAMPLE_RATE
+    assert max(sizes) == header + 2 * espeak.SAMPLE_RATE
     short, chance = sum(size < max(sizes) for size in sizes), 1 / 6
     deviation = math.sqrt(len(sizes) * chance * (1 - chance))
     assert abs(short - len(sizes) * chance) < 4 * deviation
@@ -192,19 +194,19 @@ def test_the_number_of_processes_changes_no_byte(small, tmp_path):
 
 
 def test_a_seed_makes_speakers():
-    first, again, other = (synthesis.make_speaker(3, seed) for seed in (0, 0, 1))
+    first, again, other = (make_speaker(3, seed) for seed in (0, 0, 1))
     assert first == again
     assert (other.name, other.pitch) != (first.name, first.pitch)
-    names = {synthesis.make_speaker(index).name for index in range(500)}
+    names = {make_speaker(index).name for index in range(500)}
     assert len(names) == 500
 
 
 def test_the_lists_name_the_speakers_of_the_seed(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
     folder = build(tmp_path / "corpus", seed=1)
     for name, index in (("validation_list.txt", 8), ("testing_list.txt", 9)):
         lines = (folder / name).read_text("utf-8").split()
-        speaker = synthesis.make_speaker(index, 1).name
+        speaker = make_speaker(index, 1).name
         assert lines == [f"{word}/{speaker}_nohash_0.wav" for word in WORDS]
 
 
@@ -216,7 +218,7 @@ def test_it_is_built_once(small, capsys):
 
 
 def test_the_build_is_announced(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(embedded, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
     build(tmp_path / "corpus")
     assert capsys.readouterr().out == (
         "Building the embedded corpus once: 350 clips of synthetic speech, 12 MB, "
@@ -242,7 +244,7 @@ def shared(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "shared"))
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, **_: str(tmp_path / "own"))
-    monkeypatch.setattr(embedded, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
     return tmp_path / "shared", tmp_path / "own"
 
 
@@ -286,7 +288,7 @@ def test_other_settings_need_another_folder(small):
 
 
 def test_an_empty_folder_is_filled(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
     (tmp_path / "corpus").mkdir()
     assert (build(tmp_path / "corpus") / "corpus.json").is_file()
 
@@ -351,7 +353,7 @@ def test_a_killed_build_is_never_trusted_and_removed_by_the_next(tmp_path):
 @pytest.fixture
 def started(monkeypatch):
     """The processes that speak; each is handed to a function of the test's as it starts."""
-    start, started = embedded._start, []
+    start, started = builder._start, []
 
     def start_and_tell(number, job, messages):
         for prepare in started[:1]:
@@ -360,7 +362,7 @@ def started(monkeypatch):
         started.append(process)
         return process
 
-    monkeypatch.setattr(embedded, "_start", start_and_tell)
+    monkeypatch.setattr(builder, "_start", start_and_tell)
     return started
 
 
@@ -390,8 +392,8 @@ def test_the_stop_button_at_the_last_moment_leaves_nothing(tmp_path, monkeypatch
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded, "_speak", lambda *arguments: "1.0")
-    monkeypatch.setattr(embedded, "_write_texts", interrupt)
+    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "_write_texts", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "corpus")
     assert remains(tmp_path) == []
@@ -406,14 +408,14 @@ def crashed(told, reason):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
 def test_a_crash_of_espeak_does_not_take_the_notebook_with_it(tmp_path, monkeypatch):
-    start = embedded._start
+    start = builder._start
 
     def start_and_kill(number, job, messages):
         process = start(number, job, messages)
         process.kill()
         return process
 
-    monkeypatch.setattr(embedded, "_start", start_and_kill)
+    monkeypatch.setattr(builder, "_start", start_and_kill)
     crashed(refused(tmp_path / "corpus"), "signal 9")
     assert remains(tmp_path) == []
 
@@ -426,7 +428,7 @@ def test_a_worker_that_ends_without_a_word(tmp_path, monkeypatch):
 
 
 def test_an_error_in_a_worker_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "SHORT_SHARE", "many")
+    monkeypatch.setattr(builder, "SHORT_SHARE", "many")
     told = refused(tmp_path / "corpus")
     assert "ended early (TypeError: '<' not supported" in told
     assert remains(tmp_path) == []
@@ -486,7 +488,7 @@ def full_disk(told, folder):
 @needs_dev_full
 def test_a_disk_that_fills_up_while_they_speak(tmp_path, started):
     def put_a_full_disk_in_the_way(job):
-        name = f"{synthesis.make_speaker(4).name}_nohash_0.wav"
+        name = f"{make_speaker(4).name}_nohash_0.wav"
         Path(json.loads(job)["folder"], "tree", name).symlink_to("/dev/full")
 
     started.append(put_a_full_disk_in_the_way)
@@ -500,7 +502,7 @@ def test_a_disk_that_fills_up_at_the_last_file(tmp_path, monkeypatch):
         (building / "corpus.json").symlink_to("/dev/full")
         return "1.0"
 
-    monkeypatch.setattr(embedded, "_speak", speak)
+    monkeypatch.setattr(builder, "_speak", speak)
     full_disk(refused(tmp_path / "corpus"), tmp_path)
 
 
@@ -508,7 +510,7 @@ def test_a_quota_is_a_full_disk(tmp_path, monkeypatch):
     def speak(*arguments):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr(embedded, "_speak", speak)
+    monkeypatch.setattr(builder, "_speak", speak)
     full_disk(refused(tmp_path / "corpus"), tmp_path)
 
 

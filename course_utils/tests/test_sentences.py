@@ -7,8 +7,8 @@ import unicodedata
 
 import pytest
 
-from course_utils.corpora import sentences
-from course_utils.corpora.sentences import GRAMMARS, vocabulary, words, write
+from course_utils.corpora.embedded import sentences
+from course_utils.corpora.embedded.sentences import GRAMMARS, vocabulary, words, write
 
 LANGUAGES = list(GRAMMARS)
 MANY = {language: write(1500, language) for language in LANGUAGES}
@@ -118,7 +118,7 @@ def test_the_same_seed_writes_the_same_and_another_others():
 
 
 def test_another_process_writes_the_same():
-    code = "from course_utils.corpora import sentences; print(ascii(sentences.write(40)))"
+    code = "from course_utils.corpora.embedded import sentences; print(ascii(sentences.write(40)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ascii(write(40))
 

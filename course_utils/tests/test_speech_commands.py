@@ -21,7 +21,7 @@ import soundfile
 import torch
 
 from course_utils import audio
-from course_utils.corpora import CorpusError, cache, embedded, speech_commands
+from course_utils.corpora import CorpusError, cache, clips, embedded, speech_commands
 from course_utils.corpora.download import DownloadError
 from course_utils.corpora.speech_commands import DIGITS, WORDS, Archive, hash_split, load
 from course_utils.tests.test_audio import BAD, sine
@@ -446,7 +446,7 @@ def test_background_noise_of_its_own(folder, capsys):
 
 
 def test_background_noise_of_the_embedded_corpus(folder, spoken, capsys, monkeypatch):
-    monkeypatch.setattr(embedded, "speech_commands", lambda: spoken)
+    monkeypatch.setattr(embedded.build, "speech_commands", lambda: spoken)
     noises = load(folder, verbose=False).background_noise()
     told = "my words has no background noise: the embedded noises are used.\n"
     assert capsys.readouterr().out == told
@@ -769,7 +769,7 @@ def test_the_cache_is_measured_and_cleared(folder, data, capsys):
     assert len(load(folder, verbose=False)) == 24
 
 
-@pytest.mark.parametrize("file", ["waveforms.int16", "index.npz", "info.json"])
+@pytest.mark.parametrize("file", ["waveforms.int16", "index.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 40)])
 def test_a_damaged_copy_is_made_anew(folder, capsys, file, damage):
     expected = load(folder, verbose=False).tensors()[0]
@@ -824,7 +824,7 @@ def full_disk(folder, data):
 
 
 @needs_dev_full
-@pytest.mark.parametrize("file", ["waveforms.int16", "index.npz", "info.json"])
+@pytest.mark.parametrize("file", ["waveforms.int16", "index.json"])
 def test_a_disk_that_fills_up(folder, data, monkeypatch, file):
     def put_a_full_disk_in_the_way(target, needed, name):
         (target / file).symlink_to("/dev/full")
@@ -834,10 +834,10 @@ def test_a_disk_that_fills_up(folder, data, monkeypatch, file):
 
 
 def test_a_quota_is_a_full_disk(folder, data, monkeypatch):
-    def fail(*arguments, **arrays):
+    def fail(*arguments, **named):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr(np, "savez", fail)
+    monkeypatch.setattr(clips, "decode", fail)
     full_disk(folder, data)
 
 
