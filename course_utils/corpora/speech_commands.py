@@ -1,8 +1,7 @@
 """Speech Commands from any source, as one dataset type.
 
-A source is ``"embedded"`` (synthetic speech, made on the spot), ``"mini"``, ``"v0.01"``,
-``"v0.02"`` (downloaded once), or a folder in the same layout: one folder a word, and in it clips
-named ``<speaker>_nohash_<utterance>.wav``. Nothing downstream knows which it is.
+A source is ``"embedded"``, ``"mini"``, ``"v0.01"``, ``"v0.02"`` (downloaded once), or a folder in
+the same layout: a folder a word, and in it clips named ``<speaker>_nohash_<utterance>.wav``.
 
 Reference: P. Warden, *Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition*,
 arXiv:1804.03209.
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 
 from course_utils import audio, settings
-from course_utils.corpora import CorpusError, cache, clips, embedded
+from course_utils.corpora import CorpusError, cache, clips, download, embedded
 from course_utils.corpora.clips import CHUNK, SAMPLE_RATE, SPLITS
 from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS
 
@@ -85,10 +84,6 @@ class SpeechCommands(clips.Clips):
         The number of this recording among those of this speaker and word, from 0.
     splits : str array (clip,)
         ``"train"``, ``"validation"`` or ``"test"``.
-    problems : list of (path, reason)
-        Clips that could not be read and were left out.
-    notes : list of str
-        What a reader of a score should know: what was padded, resampled, missing.
     """
 
     columns = ("paths", "spoken", "speakers", "utterances", "lengths", "splits")
@@ -300,8 +295,6 @@ def archive_folder(source: str) -> Path:
 
 
 def _downloaded(source: str) -> Path:
-    from course_utils.corpora import download
-
     archive = ARCHIVES[source]
     name = PurePosixPath(archive.url).name
     folder = archive_folder(source)

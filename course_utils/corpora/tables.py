@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from course_utils.corpora import CorpusError
 from course_utils.corpora.clips import SPLITS
@@ -212,7 +213,7 @@ def _rows(path: Path, split: str, digest, problems: list[tuple[str, str]]) -> It
             yield Row(f"clips/{name}", speaker, transcript, split, **more)
 
 
-def read_table(path: Path, required: tuple[str, ...], digest) -> Iterator[dict[str, str]]:
+def read_table(path: Path, required: tuple[str, ...], digest: Any) -> Iterator[dict[str, str]]:
     """The rows of a table by column name; a column that a row lacks is ``""`` there.
 
     Raises

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import numpy as np
-from cycler import cycler
 from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -39,7 +38,7 @@ def use_style() -> None:
             "axes.spines.right": False,
             "axes.grid": True,
             "axes.axisbelow": True,
-            "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=DASHES),
+            "axes.prop_cycle": mpl.cycler(color=COLOURS, linestyle=DASHES),
             "grid.color": "0.85",
             "grid.linewidth": 0.6,
             "legend.frameon": False,

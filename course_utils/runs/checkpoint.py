@@ -73,7 +73,13 @@ def read(path: Path) -> Any:
     content = path.read_bytes()  # an error of the disk is not a damaged checkpoint
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
+    except (
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        EOFError,
+        ValueError,
+    ) as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         reason = type(error).__name__

@@ -97,7 +97,9 @@ def _reached(item: Callable) -> Iterator[tuple[str, Any]]:
         functions = _methods(item)
         yield from ((base.__name__, base) for base in item.__bases__)
     for function in functions:
-        for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars, strict=True):
+        for cell, name in zip(
+            function.__closure__ or (), function.__code__.co_freevars, strict=True
+        ):
             with contextlib.suppress(ValueError):  # a name that was not given a value yet
                 yield name, cell.cell_contents
         for name in _globals(function.__code__):

@@ -8,6 +8,7 @@ import pytest
 from course_utils import results
 from course_utils.exercises import NotebookError
 from course_utils.instructor import measure
+from course_utils.results import tables
 
 RECORD = {
     "stage": 1,
@@ -30,6 +31,10 @@ RECORD = {
 }
 
 
+def result(**changes):
+    return results.Result(**RECORD | changes)
+
+
 def notebook(folder, source):
     cell = nbformat.v4.new_code_cell(source, id="only")
     path = folder / "01_small.ipynb"
@@ -43,10 +48,10 @@ def test_measure_runs_the_notebook_with_seed_and_source(tmp_path):
         f"record = {RECORD!r}\n"
         "record['seed'] = settings.seed()\n"
         "record['trained_on'] = settings.speech_commands_source()\n"
-        "results.record(**record);"
+        "results.keep(**record);"
     )
     records, seconds = measure.measure(notebook(tmp_path, source), "mini", seed=7)
-    assert [(one["seed"], one["trained_on"]) for one in records] == [(7, "mini")]
+    assert [(one.seed, one.trained_on) for one in records] == [(7, "mini")]
     assert seconds > 0
 
 
@@ -54,11 +59,11 @@ def test_sentences_have_a_switch_and_a_name_of_their_own(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_LANGUAGE", raising=False)
     source = (
         "from course_utils import results, settings\n"
-        f"results.record(**{RECORD!r} | {{'trained_on': settings.common_voice_source()}});"
+        f"results.keep(**{RECORD!r} | {{'trained_on': settings.common_voice_source()}});"
     )
     path = notebook(tmp_path, source).rename(tmp_path / "04_common_voice.ipynb")
     records, _ = measure.measure(path, "mini_librispeech", seed=0)
-    assert [one["trained_on"] for one in records] == ["mini_librispeech"]
+    assert [one.trained_on for one in records] == ["mini_librispeech"]
     assert measure._name(path, "embedded") == "embedded fr"
     assert measure._name(path, "/data/cv-corpus/en") == "cv-corpus/en"
     assert measure._name(tmp_path / "01_small.ipynb", "/data/sample") == "sample"
@@ -72,8 +77,8 @@ def test_a_notebook_that_fails_is_an_error_and_no_record(tmp_path):
 def test_merge_replaces_the_same_run_and_keeps_others(tmp_path):
     path = tmp_path / "2026-01-31.json"
     run = {"notebook": "01_small.ipynb", "source": "embedded", "seed": 0, "seconds": 3.0}
-    measure.merge(path, [RECORD, RECORD | {"seed": 1}], [run])
-    measure.merge(path, [RECORD | {"value": 0.75}], [run | {"seconds": 4.0}])
+    measure.merge(path, [result(), result(seed=1)], [run])
+    measure.merge(path, [result(value=0.75)], [run | {"seconds": 4.0}])
     content = json.loads(path.read_text())
     assert content["date"] == "2026-01-31"
     assert {one["seed"]: one["value"] for one in content["records"]} == {0: 0.75, 1: 0.5}
@@ -82,13 +87,14 @@ def test_merge_replaces_the_same_run_and_keeps_others(tmp_path):
     assert set(content["versions"]) == set(measure.PACKAGES)
 
 
-def test_table_has_mean_and_half_range(monkeypatch):
-    records = [RECORD | {"seed": seed, "value": value} for seed, value in enumerate((0.5, 0.6))]
-    monkeypatch.setattr(results, "reference_records", lambda: records)
-    row = measure.table().splitlines()[-1]
-    assert "accuracy 55.0 ± 5.0 %" in row
-    assert "| 10.0% |" in row
-    assert "| 2 | 1,234 | 2 s |" in row
+def test_tables_have_mean_and_half_range(monkeypatch):
+    same = [(result(seed=s, value=v), "2026-01-31") for s, v in enumerate((0.5, 0.6))]
+    monkeypatch.setattr(results, "references", lambda: same)
+    monkeypatch.setattr(tables, "references", lambda: same)
+    assert "| 55.0 ± 5.0 | 1,234 | 2 s |" in measure.table()
+    assert "| 10.0 |" in measure.table()
+    row = next(line for line in measure.overview().splitlines() if line.startswith("| 1 |"))
+    assert "| accuracy 55.0 ± 5.0 % | – | 10.0 % |" in row
 
 
 def test_no_such_notebook(capsys):

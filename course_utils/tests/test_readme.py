@@ -12,7 +12,9 @@ README = (settings.CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_numbers_are_those_of_the_file_of_measurements():
-    assert measure.table() in README, "run: python -m course_utils.instructor.measure --table"
+    command = "run: python -m course_utils.instructor.measure --tables"
+    assert f"{measure.MARKS[0]}\n{measure.overview()}\n{measure.MARKS[1]}" in README, command
+    assert (measure.FOLDER / "README.md").read_text(encoding="utf-8") == measure.table(), command
 
 
 def test_continuous_integration_runs_the_commands_of_the_readme():

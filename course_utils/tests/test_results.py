@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from course_utils import results, settings
+from course_utils import exercises, results, settings
+from course_utils.results import tables
 
 GOOD = {
     "stage": 1,
@@ -27,7 +30,16 @@ GOOD = {
     "seconds": 31.2,
     "seed": 0,
     "device": "cpu",
+    "variant": "",
+    "task": "",
+    "noise": "",
+    "references": [],
 }
+OPTIONAL = ("variant", "task", "noise", "references")
+
+
+def stored(path=None):
+    return [asdict(result) for result in results.load(path)]
 
 
 @pytest.fixture(autouse=True)
@@ -49,19 +61,19 @@ def measure(tmp_path, name, date, *records):
 
 
 def test_a_record_is_kept(path):
-    assert results.load() == []
-    assert results.record(**GOOD) == GOOD
-    assert results.load() == [GOOD] == json.loads(path.read_text(encoding="utf-8"))
+    assert stored() == []
+    assert asdict(results.keep(**GOOD)) == GOOD
+    assert stored() == [GOOD] == json.loads(path.read_text(encoding="utf-8"))
     assert sorted(file.name for file in path.parent.iterdir() if ".tmp" in file.name) == []
 
 
 def test_numpy_scalars_and_references_become_plain(tmp_path):
     other = tmp_path / "other.json"
     fields = {**GOOD, "classes": np.int64(10), "value": np.float32(0.5), "references": ("1.2",)}
-    results.record(path=other, **fields)
+    results.keep(path=other, **fields)
     [one] = json.loads(other.read_text(encoding="utf-8"))
     assert one == {**GOOD, "value": 0.5, "references": ["1.2"]}
-    assert results.load() == [] and results.load(other) == [one]
+    assert stored() == [] and stored(other) == [one]
 
 
 @pytest.mark.parametrize(
@@ -69,12 +81,12 @@ def test_numpy_scalars_and_references_become_plain(tmp_path):
     ["stage", "model", "trained_on", "tested_on", "split", "metric", "seed", "classes"],
 )
 def test_a_record_replaces_only_its_own_like(key):
-    results.record(**GOOD)
+    results.keep(**GOOD)
     others = {"stage": 2, "split": "validation", "metric": "wer", "seed": 1, "classes": 35}
-    results.record(**{**GOOD, key: others.get(key, "other")})
-    assert len(results.load()) == 2
-    results.record(**{**GOOD, "value": 0.9, "device": "cuda", "seconds": 1, "train_clips": 1})
-    assert [one["value"] for one in results.load()] == [0.873, 0.9]
+    results.keep(**{**GOOD, key: others.get(key, "other")})
+    assert len(stored()) == 2
+    results.keep(**{**GOOD, "value": 0.9, "device": "cuda", "seconds": 1, "train_clips": 1})
+    assert [one["value"] for one in stored()] == [0.873, 0.9]
 
 
 @pytest.mark.parametrize(
@@ -103,29 +115,29 @@ def test_a_record_replaces_only_its_own_like(key):
 )
 def test_a_wrong_field_is_named(path, key, value):
     with pytest.raises(ValueError, match=rf"\b{key}\b"):
-        results.record(**{**GOOD, key: value})
+        results.keep(**{**GOOD, key: value})
     assert not path.exists()
 
 
-@pytest.mark.parametrize("key", list(GOOD))
+@pytest.mark.parametrize("key", [key for key in GOOD if key not in OPTIONAL])
 def test_a_missing_field_is_named(key):
     with pytest.raises(ValueError, match=rf"lacks {key}$"):
-        results.record(**{name: value for name, value in GOOD.items() if name != key})
+        results.keep(**{name: value for name, value in GOOD.items() if name != key})
 
 
 @pytest.mark.parametrize("metric", ["cer", "wer"])
 def test_error_rates_may_exceed_one_and_have_no_chance(metric):
-    results.record(**{**GOOD, "metric": metric, "value": 1.3, "chance": None})
+    results.keep(**{**GOOD, "metric": metric, "value": 1.3, "chance": None})
     assert "130.0" in repr(results.table())
 
 
 def test_quick_mode_writes_nothing(path, monkeypatch, capsys):
     monkeypatch.setenv("COURSE_QUICK", "1")
-    assert results.record(**GOOD) == GOOD
+    assert asdict(results.keep(**GOOD)) == GOOD
     assert not path.parent.exists()
     assert capsys.readouterr().out.count("\n") == 1
     with pytest.raises(ValueError, match="value"):
-        results.record(**{**GOOD, "value": 2})
+        results.keep(**{**GOOD, "value": 2})
 
 
 @pytest.mark.parametrize(
@@ -135,10 +147,10 @@ def test_quick_mode_writes_nothing(path, monkeypatch, capsys):
 def test_a_corrupt_file_is_set_aside(path, capsys, text):
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
-    assert results.load() == [] and "ignored" in capsys.readouterr().out
+    assert stored() == [] and "ignored" in capsys.readouterr().out
     assert path.read_bytes() == text.encode("latin-1")
-    results.record(**GOOD)
-    assert results.load() == [GOOD]
+    results.keep(**GOOD)
+    assert stored() == [GOOD]
     [aside] = path.parent.glob("results.json.corrupt-*")
     assert aside.read_bytes() == text.encode("latin-1")
     assert aside.name in capsys.readouterr().out
@@ -147,31 +159,31 @@ def test_a_corrupt_file_is_set_aside(path, capsys, text):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match=r"cannot be written .* COURSE_RESULTS"):
-        results.record(path=tmp_path / "file" / "results.json", **GOOD)
+        results.keep(path=tmp_path / "file" / "results.json", **GOOD)
 
 
 def test_an_interrupted_write_keeps_the_old_file(path, monkeypatch):
-    results.record(**GOOD)
+    results.keep(**GOOD)
 
     def full(self, target):
         raise OSError("disk full")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(OSError, match="disk full"):
-        results.record(**{**GOOD, "seed": 1})
-    assert results.load() == [GOOD]
+        results.keep(**{**GOOD, "seed": 1})
+    assert stored() == [GOOD]
     assert not list(path.parent.glob("*.tmp"))
 
 
 def test_two_processes_lose_nothing(path):
     code = (
         "import json, sys, time; from course_utils import results\n"
-        "parse = results._parse\n"
+        "from course_utils.results import records\nparse = records._parse\n"
         "def slow(text): time.sleep(0.005); return parse(text)\n"  # widens the gap to race in
-        "results._parse = slow\n"
+        "records._parse = slow\n"
         "good = json.loads(sys.argv[1])\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
-        "for seed in range(20): results.record(**{**good, 'seed': seed, 'model': sys.argv[2]})"
+        "for seed in range(20): results.keep(**{**good, 'seed': seed, 'model': sys.argv[2]})"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     runs = [
@@ -184,15 +196,9 @@ def test_two_processes_lose_nothing(path):
         run.stdin.flush()
     assert [run.communicate(timeout=60)[0] for run in runs] == ["", ""]
     assert [run.returncode for run in runs] == [0, 0]
-    found = {(one["model"], one["seed"]) for one in results.load()}
+    found = {(one["model"], one["seed"]) for one in stored()}
     assert found == {(model, seed) for model in ("MLP", "CNN") for seed in range(20)}
     assert not list(path.parent.glob("*corrupt*"))
-
-
-def test_import_is_light():
-    code = "import sys, course_utils.results; print({'torch', 'numpy'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "set()"
 
 
 # --- the table --------------------------------------------------------------------------------
@@ -203,22 +209,22 @@ def test_rows_are_ordered_by_stage_classes_and_value():
         [(2, 10, 0.9), (1, 35, 0.5), (1, 10, 0.8), (1, 10, 0.7)]
     ):
         changed = {"stage": stage, "classes": classes, "value": value, "model": f"m{number}"}
-        results.record(**{**GOOD, **changed, "headline": False})
+        results.keep(**{**GOOD, **changed, "headline": False})
     assert [row["Model"] for row in results.table().rows] == ["m3", "m2", "m1", "m0"]
     assert [row["Model"] for row in results.table(stage=1).rows] == ["m3", "m2", "m1"]
 
 
 def test_seeds_share_a_row():
     for seed, value in enumerate([0.80, 0.90, 0.88]):
-        results.record(**{**GOOD, "seed": seed, "value": value, "references": [f"1.{seed}"]})
+        results.keep(**{**GOOD, "seed": seed, "value": value, "references": [f"1.{seed}"]})
     [row] = results.table().rows
     assert row["Value (%)"] == "86.0 ± 5.0" and row["Chance (%)"] == "10.0"
-    assert row["Note"] == "your run, n = 3 seeds, with loaded references 1.0, 1.1, 1.2"
+    assert row["Note"] == "your run, 3 seeds, with loaded references 1.0, 1.1, 1.2"
     assert row["Parameters"] == "123,456" and row["Training"] == "31 s" and row["Model"] == "MLP *"
 
 
 def test_the_html_is_accessible_and_escaped():
-    results.record(**{**GOOD, "model": "<b>MLP</b>"})
+    results.keep(**{**GOOD, "model": "<b>MLP</b>"})
     text = results.table()._repr_html_()
     assert "<caption>Results" in text and "<b>" not in text
     assert text.count('<th scope="col"') == len(results.table().rows[0])
@@ -227,22 +233,22 @@ def test_the_html_is_accessible_and_escaped():
 
 
 def test_the_text_is_aligned():
-    results.record(**GOOD)
-    results.record(**{**GOOD, "model": "a much longer name", "parameters": 1})
+    results.keep(**GOOD)
+    results.keep(**{**GOOD, "model": "a much longer name", "parameters": 1})
     _, head, line, *rows = repr(results.table()).splitlines()[:5]
-    for name in ("Model", "Trained on", "Note"):
+    for name in ("Model", "Note"):
         start = head.index(name)
         assert line[start - 1 : start + 1] == " -"
-        assert all(row[start - 1] == " " and row[start] != " " for row in rows)
+        assert all(row[start - 1] == " " and row[start] != " " for row in rows[:2])
     end = head.index("Parameters") + len("Parameters")
-    assert sorted(row[end - 8 : end].strip() for row in rows) == ["1", "123,456"]
+    assert sorted(row[end - 8 : end].strip() for row in rows[:2]) == ["1", "123,456"]
 
 
 def test_embedded_is_explained_where_it_is_used():
     real = {**GOOD, "trained_on": "v0.02", "tested_on": "v0.02"}
-    results.record(**real)
+    results.keep(**real)
     assert "synthetic" not in repr(results.table())
-    results.record(**GOOD)
+    results.keep(**GOOD)
     assert "embedded: synthetic speech" in repr(results.table())
     assert "embedded: synthetic speech" in results.table()._repr_html_()
 
@@ -256,14 +262,19 @@ def test_references_stand_in_for_stages_that_were_not_run(tmp_path):
     measure(tmp_path, "a.json", "2026-11-20", GOOD, second, {**second, "seed": 1, "value": 0.893})
     notes = [row["Note"] for row in results.table().rows]
     assert notes == [
-        "reference, measured on 2026-11-20, seed 0",
-        "reference, measured on 2026-11-20, n = 2 seeds",
+        "reference, 2026-11-20, seed 0",
+        "reference, 2026-11-20, 2 seeds",
     ]
-    results.record(**{**GOOD, "model": "my own", "seed": 7})
-    rows = results.table().rows
-    assert [row["Model"] for row in rows] == ["my own *", "CNN *"]
-    assert rows[0]["Note"] == "your run, seed 7" and rows[1]["Value (%)"] == "88.3 ± 1.0"
-    assert results.load() == [{**GOOD, "model": "my own", "seed": 7}]
+    results.keep(**{**GOOD, "model": "my own", "seed": 7})
+    table = results.table()
+    assert [row["Model"] for row in table.rows] == ["my own *"]
+    assert table.rows[0]["Note"] == "your run, seed 7"
+    assert table.more.caption == "Measured references of stage 2"
+    assert table.more.rows[0]["Value (%)"] == "88.3 ± 1.0"
+    page = table._repr_html_()
+    assert "<details><summary>Measured references of stage 2: 1 rows</summary>" in page
+    assert "CNN" not in page.split("<details>")[0] and "CNN" in repr(table)
+    assert stored() == [{**GOOD, "model": "my own", "seed": 7}]
 
 
 def test_the_newest_measurement_of_a_result_wins(tmp_path):
@@ -271,30 +282,30 @@ def test_the_newest_measurement_of_a_result_wins(tmp_path):
     old = [{**GOOD, "seed": seed, "value": 0.1} for seed in range(3)]
     measure(tmp_path, "z-old.json", "2026-01-05", *old, other)
     measure(tmp_path, "a-new.json", "2026-11-20", {**GOOD, "value": 0.9})
-    keys = ("model", "value", "measured_on")
-    found = {tuple(one[key] for key in keys) for one in results.reference_records()}
+    found = {(result.model, result.value, date) for result, date in results.references()}
     assert found == {("MLP", 0.9, "2026-11-20"), ("CNN", 0.873, "2026-01-05")}
-    assert len(results.reference_records()) == 2
+    assert len(results.references()) == 2
 
 
 @pytest.mark.parametrize("record", [{**GOOD, "value": 7}, {"stage": 1}])
 def test_a_wrong_measurement_is_named(tmp_path, record):
     measure(tmp_path, "wrong.json", "2026-11-20", record)
     with pytest.raises(ValueError, match=r"wrong\.json"):
-        results.reference_records()
+        results.references()
 
 
 def test_references_are_those_of_the_corpus_in_use(tmp_path, monkeypatch):
     def reference(corpus):
-        return GOOD | {"trained_on": corpus, "tested_on": corpus, "measured_on": "2026-01-31"}
+        given = GOOD | {"trained_on": corpus, "tested_on": corpus}
+        return results.Result(**given), "2026-01-31"
 
     both = [reference("embedded"), reference("v0.02")]
-    monkeypatch.setattr(results, "reference_records", lambda: both)
+    monkeypatch.setattr(tables, "references", lambda: both)
     for source, shown in (("embedded", "embedded"), ("v0.02", "v0.02"), ("mini", "embedded")):
         monkeypatch.setenv("COURSE_SPEECH_COMMANDS", source)
         rows = results.table(path=tmp_path / "results.json").rows
-        assert [row["Tested on"].split(" ")[0] for row in rows] == [shown]
-    monkeypatch.setattr(results, "reference_records", lambda: both[1:])
+        assert [row["Corpus"] for row in rows] == [shown]
+    monkeypatch.setattr(tables, "references", lambda: both[1:])
     assert len(results.table(path=tmp_path / "results.json").rows) == 1  # better than none
 
 
@@ -313,10 +324,95 @@ def test_references_of_sentences_are_those_of_the_corpus_in_use(
 ):
     def reference(corpus):
         names = {"trained_on": corpus, "tested_on": corpus}
-        return GOOD | names | {"stage": 4, "measured_on": "2026-01-31"}
+        return results.Result(**GOOD | names | {"stage": 4}), "2026-01-31"
 
     both = [reference("embedded fr"), reference("cv-corpus/fr")]
-    monkeypatch.setattr(results, "reference_records", lambda: both)
+    monkeypatch.setattr(tables, "references", lambda: both)
     monkeypatch.setenv("COURSE_COMMON_VOICE", source)
     rows = results.table(path=tmp_path / "results.json").rows
-    assert [row["Tested on"].split(" test")[0] for row in rows] == [shown]
+    assert [row["Corpus"] for row in rows] == [shown]
+
+
+# --- computed from the objects ----------------------------------------------------------------
+
+
+class Part(SimpleNamespace):
+    """A corpus of two words, or a part of one."""
+
+    def split(self, name):
+        return self.parts[name]
+
+    def __len__(self):
+        return len(self.labels)
+
+
+def corpus(name, test=(0, 0, 0, 1)):
+    parts = {
+        part: Part(labels=np.array(labels), speakers=[f"{part}{i % 2}" for i in labels])
+        for part, labels in (("train", [0, 1, 1, 1, 1]), ("test", test))
+    }
+    return Part(name=name, words=["no", "yes"], parts=parts)
+
+
+RUN = {"seconds": 2.5, "seed": 3, "device": "cpu", "labels": ["no", "yes"]}
+
+
+def test_a_record_is_computed_from_the_objects(monkeypatch):
+    monkeypatch.setattr(exercises, "loaded_references", {"1.10", "1.9"})
+    network = __import__("torch").nn.Linear(3, 2)
+    found = results.record(
+        "MLP", network, 0.8, stage=1, run=RUN, trained_on=corpus("a"), variant="new", task="two"
+    )
+    assert (found.train_clips, found.test_clips, found.test_speakers) == (5, 4, 2)
+    assert (found.classes, found.chance, found.parameters) == (2, 0.75, 8)
+    assert (found.seconds, found.seed, found.device) == (2.5, 3, "cpu")
+    assert found.references == ["1.9", "1.10"]
+    assert results.load() == [found] and found.name == "MLP, new, two"
+
+
+def test_chance_is_that_of_the_test_part_whatever_was_trained_on():
+    tested = corpus("real")
+    for trained in (tested, corpus("embedded")):
+        found = results.record(
+            "MLP", None, 0.8, stage=1, run=RUN, trained_on=trained, tested_on=tested
+        )
+        assert found.chance == 0.75
+    few = results.record(
+        "LSTM", None, 0.8, stage=3, run=RUN, trained_on=tested, metric="balanced_accuracy",
+        labels=[0, 1, 2, 2, 2], train_clips=7,
+    )  # fmt: skip
+    assert (few.chance, few.classes, few.test_clips, few.train_clips) == (1 / 3, 3, 5, 7)
+    cer = results.record("CTC", None, 1.2, stage=4, run=RUN, trained_on=tested, metric="cer")
+    assert cer.chance is None and cer.test_clips == 4
+
+
+def test_one_test_set_has_one_chance_level_in_every_measurement(monkeypatch):
+    monkeypatch.undo()
+    chances = {}
+    for result, _ in results.references():
+        if result.metric == "accuracy":
+            key = (result.tested_on, result.split, result.classes, result.test_clips)
+            chances.setdefault(key, set()).add(round(result.chance, 6))
+    assert len(chances) > 5
+    assert all(len(found) == 1 for found in chances.values()), chances
+
+
+def test_a_field_becomes_columns():
+    for noise, value in (("", 0.9), ("met", 0.7)):
+        for seed in (0, 1):
+            results.keep(**GOOD | {"noise": noise, "seed": seed, "value": value + seed / 50})
+    results.keep(**GOOD | {"model": "CNN", "headline": False})
+    table = results.table(by="noise", model=lambda name: name in ("MLP", "CNN"))
+    assert [(r["Model"], r["quiet (%)"], r["met (%)"], r["Seeds"]) for r in table.rows] == [
+        ("MLP", "91.0 ± 1.0", "71.0 ± 1.0", "2"),
+        ("CNN", "87.3", "–", "1"),
+    ]
+    assert "accuracy" in table.caption and "Metric" not in table.rows[0]
+    assert len(results.table(by="noise", model="CNN").rows) == 1
+
+
+def test_an_older_file_of_results_is_read(path):
+    old = {key: value for key, value in GOOD.items() if key not in OPTIONAL}
+    path.parent.mkdir()
+    path.write_text(json.dumps([old]), encoding="utf-8")
+    assert stored() == [GOOD]

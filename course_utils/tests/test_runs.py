@@ -388,9 +388,7 @@ def test_a_state_of_other_parts_is_named_and_nothing_is_changed(tmp_path):
         {"model": torch.nn.Linear(3, 2), "generator": torch.optim.SGD(model.parameters())},
     ):
         before = {name: value.clone() for name, value in parts["model"].state_dict().items()}
-        with pytest.raises(
-            runs.CheckpointError, match=r"(?s)does not fit: .*delete the folder"
-        ):
+        with pytest.raises(runs.CheckpointError, match=r"(?s)does not fit: .*delete the folder"):
             next(runs.Training(tmp_path).epochs(2, **parts))
         for name, value in parts["model"].state_dict().items():
             assert torch.equal(value, before[name])

@@ -414,11 +414,16 @@ def _worker_error(message: dict, folder: Path, plan: _Plan) -> CorpusError:
 
 
 def _disk_error(error: OSError, folder: Path, plan: _Plan) -> CorpusError:
-    state = (
-        "The embedded corpus was not built, and what was written of it has been removed; the whole "
-        f"needs about {plan.whole}."
+    if files.is_full(error):
+        return CorpusError(
+            f"The disk of {folder.parent} is full: the embedded corpus was not built, and what "
+            f"was written of it has been removed. Free some space (the whole needs about "
+            f"{plan.whole}), or set COURSE_DATA to a folder on another disk, and run this again."
+        )
+    return CorpusError(
+        f"The embedded corpus cannot be written to {folder.parent} ({error}). "
+        "Set COURSE_DATA to a folder that you may write to."
     )
-    return CorpusError(files.disk_error(error, folder.parent, state))
 
 
 def _crash(code: int | str, plan: _Plan) -> CorpusError:
