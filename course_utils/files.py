@@ -85,8 +85,8 @@ def disk_error(error: OSError, folder: Path, state: str, setting: str = "COURSE_
     Examples
     --------
     >>> disk_error(OSError(errno.ENOSPC, "no space"), Path("data"), "Nothing was kept.")
-    'The disk of data is full. Nothing was kept. Free some space, or set COURSE_DATA to a folder on \
-another disk, and run this again.'
+    'The disk of data is full. Nothing was kept. Free some space, or set COURSE_DATA to a folder \
+on another disk, and run this again.'
     """
     if is_full(error):
         return (

@@ -9,9 +9,3 @@ Each stage has a package of its own: ``from course_utils.checks import stage1 as
 Stuck? `load_reference` runs the reference solution of one exercise in its place, so that you can
 go on; `restore_stub` gives you the empty exercise back.
 """
-
-# --- names of before, until the notebooks have moved ---
-from course_utils.checks.stage1 import *  # noqa: F403
-from course_utils.checks.stage2 import *  # noqa: F403
-from course_utils.checks.stage3 import *  # noqa: F403
-from course_utils.checks.stage4 import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""One table of clips for every corpus: samples on disk, columns in memory, smaller parts of both."""
+"""One table of clips for every corpus: samples on disk, columns in memory, and parts."""
 
 import copy
 import hashlib

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import csv
 import hashlib
+import io
 import json
 import math
 import platform
@@ -405,12 +406,13 @@ def _write(folder: Path, content: Mapping[str, Any], history: Mapping, consequen
                     temporary.write_text(item, encoding="utf-8")
                 else:
                     torch.save(item, temporary)
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["epoch", *history])
+        numbers = enumerate(zip(*history.values(), strict=True), start=1)
+        rows.writerows([epoch, *values] for epoch, values in numbers)
         with files.replace_with(folder / "scalars.csv") as temporary:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                rows = csv.writer(file)
-                rows.writerow(["epoch", *history])
-                numbers = enumerate(zip(*history.values(), strict=True), start=1)
-                rows.writerows([epoch, *values] for epoch, values in numbers)
+            temporary.write_text(text.getvalue(), encoding="utf-8")
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         print(_not_saved(error, consequence))
         return False

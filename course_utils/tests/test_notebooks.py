@@ -817,3 +817,28 @@ def test_nbval_does_not_compare(one, another):
 )
 def test_nbval_still_compares(one, another):
     assert sanitised(one) != sanitised(another)
+
+
+# --- what one stage takes from another ----------------------------------------------------------
+
+
+def class_source(stage, name):
+    """A class as the notebook of a stage defines it, solution markers left out."""
+    [path] = (settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb")
+    for cell in read(path).cells:
+        if cell.cell_type == "code" and f"class {name}(" in cell.source:
+            lines = [line for line in cell.source.splitlines() if "### " not in line]
+            tree = ast.parse("\n".join(lines))
+            return next(
+                ast.get_source_segment("\n".join(lines), node)
+                for node in tree.body
+                if getattr(node, "name", "") == name
+            )
+    raise AssertionError(f"stage {stage} has no class {name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "later"), [("SpeechMLP", 1, 2), ("SpeechMLP", 1, 3), ("WaveformCNN", 2, 3)]
+)
+def test_a_network_of_an_earlier_stage_is_word_for_word_its_solution(name, first, later):
+    assert class_source(first, name) == class_source(later, name)
