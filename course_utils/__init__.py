@@ -21,17 +21,8 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "audio",
-    "checks",
-    "corpora",
-    "device",
-    "exercises",
-    "files",
-    "interactive",
-    "plotting",
-    "results",
-    "runs",
-    "settings",
+    "audio", "checks", "corpora", "device", "exercises", "files", "interactive", "plotting",
+    "results", "runs", "settings",
 )
 
 __all__ = ["__version__", *_SUBMODULES]

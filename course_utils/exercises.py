@@ -200,13 +200,9 @@ def _exercise(cells: dict[str, NotebookNode], exercise_id: str) -> Exercise:
             f"cell task-{dashed} promises {info['points']} points, its check gives {points}"
         )
     exercise = Exercise(
-        id=exercise_id,
-        title=heading["title"],
-        difficulty=int(info["difficulty"]),
-        minutes=int(info["minutes"]),
-        points=points,
-        needs=tuple(re.findall(r"\d+\.\d+", info["needs"])),
-        solution=parts["ex"].source,
+        id=exercise_id, title=heading["title"], difficulty=int(info["difficulty"]),
+        minutes=int(info["minutes"]), points=points,
+        needs=tuple(re.findall(r"\d+\.\d+", info["needs"])), solution=parts["ex"].source,
         check=parts["check"].source,
     )
     stub_source(exercise.solution, exercise)  # raises if the markers are not in order

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def replace_with(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(path: str | Path, seconds: float = -1) -> Iterator[None]:
+def locked(path: str | Path, seconds: float = -1, waiting: str = "") -> Iterator[None]:
     """Hold a lock on `path` while the body runs, so that two notebooks take turns.
 
     Parameters
@@ -57,11 +57,22 @@ def locked(path: str | Path, seconds: float = -1) -> Iterator[None]:
         The file or folder that is about to change; ``.NAME.lock`` beside it is the lock.
     seconds : float
         How long to wait for another process; -1 waits for ever.
+    waiting : str
+        Printed if there is another process to wait for.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / f".{path.name}.lock", timeout=seconds):
+    lock = FileLock(path.parent / f".{path.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if waiting:
+            print(waiting)
+        lock.acquire(timeout=seconds)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def is_full(error: OSError) -> bool:

@@ -7,15 +7,12 @@ the data folder, or, where that cannot be written, to the user's own folder.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
-from course_utils import settings
+from course_utils import files, settings
 from course_utils.corpora import CorpusError
 
 
@@ -42,10 +39,8 @@ def building(path: Path) -> Iterator[Path | None]:
     CorpusError
         The disk is full, or the folder cannot be written.
     """
-
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.parent / f".{path.name}.lock"):
+        with files.locked(path):
             if path.is_dir():
                 yield None
                 return
@@ -60,27 +55,14 @@ def building(path: Path) -> Iterator[Path | None]:
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CorpusError(
-                f"The disk of {path.parent} is full; the half-decoded corpus was removed and your "
-                "recordings are untouched. Free some space, or set COURSE_DATA to a folder on "
-                "another disk, and run this again."
-            ) from error
-        raise CorpusError(
-            f"{path.parent} cannot be written ({error}). Set COURSE_DATA to a folder that you "
-            "may write to."
-        ) from error
+        state = "The half-decoded corpus was removed, and your recordings are untouched."
+        raise CorpusError(files.disk_error(error, path.parent, state)) from error
 
 
 def require_space(path: Path, needed: int, name: str) -> None:
     """Raise CorpusError if the disk of `path` has less than `needed` bytes free."""
-    free = shutil.disk_usage(path).free
-    if free < needed:
-        raise CorpusError(
-            f"Decoding {name} needs {needed / 1e6:,.0f} MB in {path.parent}, and "
-            f"{free / 1e6:,.0f} MB are free. Free some space, or set COURSE_DATA to a folder on "
-            "another disk."
-        )
+    if missing := files.missing_space(path.parent, needed, f"Decoding {name}"):
+        raise CorpusError(missing)
 
 
 def entries() -> list[tuple[Path, int]]:

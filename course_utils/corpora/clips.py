@@ -130,11 +130,7 @@ _NUMBERS = ("lengths", "durations", "utterances")
 
 
 def opened(
-    kind: str,
-    folder: Path,
-    fingerprint: str,
-    name: str,
-    make: Callable[[Path, dict], Clips],
+    kind: str, folder: Path, fingerprint: str, name: str, make: Callable[[Path, dict], Clips],
     decode: Callable[[Path], dict],
 ) -> Clips:
     """Open the decoded copy of a corpus, which is made where it is missing or damaged.
@@ -176,11 +172,7 @@ def _read_index(place: Path) -> dict[str, Any]:
 
 
 def decode(
-    folder: Path,
-    paths: Sequence[str],
-    place: Path,
-    name: str,
-    fitted: int | None = None,
+    folder: Path, paths: Sequence[str], place: Path, name: str, fitted: int | None = None,
     stated: Sequence[float] | None = None,
 ) -> list[Sound]:
     """Decode recordings once, in threads, into ``waveforms.int16``.

@@ -94,11 +94,8 @@ class CommonVoice(clips.Clips):
         start = int(self._starts[self._rows[item]])
         samples = self._store[start : start + length].astype(np.float32) / 32768
         return Clip(
-            torch.from_numpy(samples)[None],
-            str(self.transcripts[item]),
-            str(self.speakers[item]),
-            str(self.paths[item]),
-            length / SAMPLE_RATE,
+            torch.from_numpy(samples)[None], str(self.transcripts[item]), str(self.speakers[item]),
+            str(self.paths[item]), length / SAMPLE_RATE,
         )
 
     def __repr__(self) -> str:
@@ -136,9 +133,7 @@ class CommonVoice(clips.Clips):
                     f"{seconds.max():.1f} s, half of them up to {np.median(seconds):.1f} s"
                 )
         for label, column in (
-            ("accents", self.accents),
-            ("genders", self.genders),
-            ("ages", self.ages),
+            ("accents", self.accents), ("genders", self.genders), ("ages", self.ages),
         ):
             counts = Counter(str(value) or "not stated" for value in column)
             shares = [f"{name} {count / len(self):.0%}" for name, count in counts.most_common(4)]
@@ -148,13 +143,8 @@ class CommonVoice(clips.Clips):
 
 
 def load(
-    language: str = "fr",
-    source: str | Path | None = None,
-    *,
-    min_seconds: float | None = None,
-    max_seconds: float | None = None,
-    max_clips: int | None = None,
-    verbose: bool = True,
+    language: str = "fr", source: str | Path | None = None, *, min_seconds: float | None = None,
+    max_seconds: float | None = None, max_clips: int | None = None, verbose: bool = True,
 ) -> CommonVoice:
     """Open Common Voice; the first use downloads or builds it, and decodes it once.
 
@@ -213,10 +203,7 @@ def _locate(source: str, language: str) -> tuple[Release, str]:
 
 
 def _open(
-    release: Release,
-    name: str,
-    min_seconds: float | None,
-    max_seconds: float | None,
+    release: Release, name: str, min_seconds: float | None, max_seconds: float | None,
     max_clips: int | None,
 ) -> CommonVoice:
     chosen = selection.select(release, min_seconds, max_seconds, max_clips)
@@ -230,12 +217,8 @@ def _open(
         return CommonVoice(place, release.folder, name, index | about, notes)
 
     return clips.opened(
-        f"common_voice_{limits}",
-        release.folder,
-        selection.fingerprint(release, chosen),
-        name,
-        make,
-        lambda place: _decode(release, chosen, place, name),
+        f"common_voice_{limits}", release.folder, selection.fingerprint(release, chosen), name,
+        make, lambda place: _decode(release, chosen, place, name),
     )
 
 

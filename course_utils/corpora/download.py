@@ -8,7 +8,6 @@ Beside a file ``name`` may lie ``name.part`` (what has arrived), ``name.part.eta
 of the file that is), ``name.sha256`` (a hash recorded here) and ``name.lock`` (an empty file).
 """
 
-import errno
 import glob
 import gzip
 import lzma
@@ -21,19 +20,17 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path, PureWindowsPath
 from urllib.parse import urlsplit
 
 import pooch
 import requests
-from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 from urllib3.exceptions import HTTPError as BrokenStream
 from urllib3.exceptions import TimeoutError as SlowStream
 
-from course_utils import settings
+from course_utils import files, settings
 
 #: Seconds before the first new try; each further one waits twice as long, at most 30 s.
 BACKOFF = 1.0
@@ -41,7 +38,8 @@ BACKOFF = 1.0
 CHUNK = 1 << 16
 
 _OTHER_SOURCES = (
-    "set COURSE_SPEECH_COMMANDS=embedded (speech made on this machine), or to a corpus folder"
+    "set COURSE_SPEECH_COMMANDS=embedded, or in stage 4 COURSE_COMMON_VOICE=embedded (speech made "
+    "on this machine), or to a corpus folder"
 )
 #: What the readers of archives raise on damaged bytes.
 _DAMAGE = (
@@ -119,12 +117,11 @@ def fetch(
             if _size(path) != size:  # another notebook may have fetched it meanwhile
                 _fetch(url, path, part, sha256, size, retries, timeout)
     except OSError as error:  # the errors of the network were dealt with below
-        raise _disk_error(
-            error,
-            path.parent,
+        state = (
             f"{path.name} needs {_mb(size - _size(part))} more; the {_mb(_size(part))} that have "
-            "arrived are kept, and the next run goes on from there.",
-        ) from error
+            "arrived are kept, and the next run goes on from there."
+        )
+        raise DownloadError(files.disk_error(error, path.parent, state)) from error
     return path
 
 
@@ -140,7 +137,7 @@ def _fetch(
     here = f" ({_mb(_size(part))} of it are already here)" if _size(part) else ""
     free = _mb(shutil.disk_usage(path.parent).free)
     print(f"Fetching {path.name}: {_mb(size)}{here}, {free} free in {path.parent}")
-    _require_space(path.parent, size - _size(part), f"the download of {path.name}")
+    _require_space(path.parent, size - _size(part), f"The download of {path.name}")
 
     record = _beside(path, ".sha256")
     recorded = record.read_text().split() if sha256 is None and record.exists() else []
@@ -328,7 +325,8 @@ def extract(archive: Path, folder: Path) -> Path:
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise _disk_error(error, folder.parent, f"Nothing of {archive.name} is kept.") from error
+        state = f"Nothing of {archive.name} is kept."
+        raise DownloadError(files.disk_error(error, folder.parent, state)) from error
     return folder
 
 
@@ -414,37 +412,14 @@ def _is_litter(name: str) -> bool:
     return "__MACOSX" in parts or parts[-1:] == (".DS_Store",)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> AbstractContextManager:
     """Be the only one, among all notebooks, that works on `path`."""
-    lock = FileLock(_beside(path, ".lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        print(f"Another notebook is working on {path.name}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    return files.locked(path, waiting=f"Another notebook is working on {path.name}; waiting for it")
 
 
 def _require_space(folder: Path, needed: int, purpose: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise DownloadError(
-            f"Too little disk space for {purpose}: {_mb(needed)} are needed, {_mb(free)} are free "
-            f"in {folder}. Make room, or set COURSE_DATA to a folder on a larger disk."
-        )
-
-
-def _disk_error(error: OSError, folder: Path, state: str) -> DownloadError:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return DownloadError(f"Could not read or write in {folder}: {error}. {state}")
-    return DownloadError(
-        f"The disk is full: {_mb(shutil.disk_usage(folder).free)} are free in {folder}. {state} "
-        "Make room, or set COURSE_DATA to a folder on a larger disk."
-    )
+    if missing := files.missing_space(folder, needed, purpose):
+        raise DownloadError(missing)
 
 
 def _discard(part: Path) -> None:

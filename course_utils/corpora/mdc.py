@@ -7,12 +7,11 @@ file ``.env`` in the current folder or above it.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from pathlib import Path
 
-from course_utils import settings
+from course_utils import files, settings
 from course_utils.corpora import CorpusError
 
 _SITE = "https://mozilladatacollective.com"
@@ -108,7 +107,7 @@ def _archive(dataset: str, place: Path) -> Path:
         cause = error.__cause__
         if isinstance(cause, KeyboardInterrupt):  # the package takes the stop button for a fault
             raise cause from None
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(cause, OSError) and files.is_full(cause):
             raise _disk_error(cause, place) from error
         raise CorpusError(
             f"The download of {dataset} broke off ({cause}): {error.total_downloaded_bytes} have "
@@ -129,11 +128,4 @@ def _archive(dataset: str, place: Path) -> Path:
 
 
 def _disk_error(error: OSError, place: Path) -> CorpusError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CorpusError(
-            f"The disk of {place} is full; what has arrived is kept. Free some space, or set "
-            "COURSE_DATA to a folder on another disk, and run this again."
-        )
-    return CorpusError(
-        f"{place} cannot be written ({error}). Set COURSE_DATA to a folder that you may write to."
-    )
+    return CorpusError(files.disk_error(error, place, "What has arrived is kept."))

@@ -56,14 +56,9 @@ def folder() -> Path:
         if (place / part).is_dir():
             continue
         path = place / f"{part}.tar.gz"
-        try:
-            size = archive.size if settings.offline() else _size(archive)
-            download.fetch(archive.url, path, sha256=f"md5:{archive.md5}", size=size)
-            download.extract(path, place / part)
-        except download.DownloadError as error:
-            # The messages name the other sources of the first three stages.
-            told = str(error).replace("COURSE_SPEECH_COMMANDS", "COURSE_COMMON_VOICE")
-            raise download.DownloadError(told) from error
+        size = archive.size if settings.offline() else _size(archive)
+        download.fetch(archive.url, path, sha256=f"md5:{archive.md5}", size=size)
+        download.extract(path, place / part)
         path.unlink(missing_ok=True)  # its clips are there now
     return place
 

@@ -29,9 +29,7 @@ class Selection:
 
 
 def select(
-    release: Release,
-    min_seconds: float | None = None,
-    max_seconds: float | None = None,
+    release: Release, min_seconds: float | None = None, max_seconds: float | None = None,
     max_clips: int | None = None,
 ) -> Selection:
     """Choose clips by duration and number; the choice is kept as JSON under the tables' hash.
@@ -77,8 +75,7 @@ def select(
     notes = [
         f"{count:,} clips are {what} and not used"
         for what, count in (
-            (f"shorter than {low:g} s", index["short"]),
-            (f"longer than {high:g} s", index["long"]),
+            (f"shorter than {low:g} s", index["short"]), (f"longer than {high:g} s", index["long"]),
         )
         if count
     ]

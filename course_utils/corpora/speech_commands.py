@@ -47,16 +47,12 @@ _HOST = "https://storage.googleapis.com/download.tensorflow.org/data/"
 ARCHIVES = {
     "mini": Archive(_HOST + "mini_speech_commands.zip", 182_082_353, None, 260_000_000),
     "v0.01": Archive(
-        _HOST + "speech_commands_v0.01.tar.gz",
-        1_489_096_277,
-        "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
-        2_200_000_000,
+        _HOST + "speech_commands_v0.01.tar.gz", 1_489_096_277,
+        "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d", 2_200_000_000,
     ),
     "v0.02": Archive(
-        _HOST + "speech_commands_v0.02.tar.gz",
-        2_428_923_189,
-        "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
-        3_600_000_000,
+        _HOST + "speech_commands_v0.02.tar.gz", 2_428_923_189,
+        "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58", 3_600_000_000,
     ),
 }
 
@@ -115,11 +111,8 @@ class SpeechCommands(clips.Clips):
         length = min(int(self.lengths[self._checked(item)]), CLIP_SAMPLES)
         samples = self._store[self._rows[item], :length].astype(np.float32) / 32768
         return (
-            torch.from_numpy(samples)[None],
-            SAMPLE_RATE,
-            self.words[self.labels[item]],
-            str(self.speakers[item]),
-            int(self.utterances[item]),
+            torch.from_numpy(samples)[None], SAMPLE_RATE, self.words[self.labels[item]],
+            str(self.speakers[item]), int(self.utterances[item]),
         )
 
     def __repr__(self) -> str:
@@ -300,9 +293,7 @@ def _downloaded(source: str) -> Path:
     folder = archive_folder(source)
     if not folder.is_dir():
         path = download.fetch(
-            archive.url,
-            settings.writable_data_folder() / name,
-            sha256=archive.sha256,
+            archive.url, settings.writable_data_folder() / name, sha256=archive.sha256,
             size=archive.size,
         )
         folder = download.extract(path, folder)
@@ -370,11 +361,8 @@ def _not_a_corpus(folder: Path) -> str:
 def _open(folder: Path, name: str) -> SpeechCommands:
     listing = _list(folder)
     return clips.opened(
-        "speech_commands",
-        folder,
-        listing.fingerprint,
-        name,
-        lambda place, index: SpeechCommands(place, folder, name, index),
+        "speech_commands", folder, listing.fingerprint, name, lambda place,
+        index: SpeechCommands(place, folder, name, index),
         lambda place: _decode(folder, listing, place, name),
     )
 
@@ -473,11 +461,8 @@ def _splits(folder: Path, paths: list[str]) -> tuple[list[str], str]:
 
 
 def _notes(
-    sounds: list[clips.Sound],
-    problems: list[tuple[str, str]],
-    split_note: str,
-    speakers: list[str],
-    splits: list[str],
+    sounds: list[clips.Sound], problems: list[tuple[str, str]], split_note: str,
+    speakers: list[str], splits: list[str],
 ) -> list[str]:
     short = sum(sound.length < CLIP_SAMPLES for sound in sounds)
     long = sum(sound.length > CLIP_SAMPLES for sound in sounds)

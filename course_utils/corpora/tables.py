@@ -135,13 +135,8 @@ def read(folder: Path) -> Release:
     seconds = _seconds(folder / DURATIONS, digest)
     locales = Counter(row.locale for row in rows if row.locale)
     return Release(
-        folder=folder,
-        language=locales.most_common(1)[0][0] if locales else folder.name,
-        rows=rows,
-        hash=digest.hexdigest(),
-        synthetic=_synthetic(folder),
-        seconds=seconds,
-        problems=problems,
+        folder=folder, language=locales.most_common(1)[0][0] if locales else folder.name, rows=rows,
+        hash=digest.hexdigest(), synthetic=_synthetic(folder), seconds=seconds, problems=problems,
         notes=notes + _shared_speakers(rows),
     )
 

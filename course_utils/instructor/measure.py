@@ -108,16 +108,13 @@ def table() -> str:
     """All measurements on test speakers in markdown, as ``labsolutions/measurements/README.md``."""
     shown = results.table(everywhere=True, path="no results of one's own")
     lines = [
-        "# What the stages reach",
-        "",
+        "# What the stages reach", "",
         "Written by `python -m course_utils.instructor.measure --tables` from the files beside it.",
         "Scores are on clips of speakers that training has not heard, in per cent: accuracy in",
         "stages 1 to 3; in stage 4 wrong characters (CER) and words (WER), where less is better.",
         "Chance is the share of the most frequent word of the test part: the best that an answer",
-        "without listening gets. One thread of a CPU; training is for one seed.",
-        "",
-        *_markdown([{k: v for k, v in row.items() if k != "Speakers"} for row in shown.rows]),
-        "",
+        "without listening gets. One thread of a CPU; training is for one seed.", "",
+        *_markdown([{k: v for k, v in row.items() if k != "Speakers"} for row in shown.rows]), "",
         *(f"- {line}" for line in shown.legend),
     ]
     return "\n".join(lines) + "\n"

@@ -20,14 +20,6 @@ from course_utils.interactive.microphone import (
 )
 
 __all__ = [
-    "AugmentationExplorer",
-    "BeamExplorer",
-    "ClipCollector",
-    "ConfusionPicker",
-    "FeatureExplorer",
-    "LiveCurves",
-    "Recorder",
-    "ShiftExplorer",
-    "VoicePanel",
-    "your_voice",
+    "AugmentationExplorer", "BeamExplorer", "ClipCollector", "ConfusionPicker", "FeatureExplorer",
+    "LiveCurves", "Recorder", "ShiftExplorer", "VoicePanel", "your_voice",
 ]

@@ -162,11 +162,9 @@ def draw_bars(ax: Axes, heard: dict[str, float], word: str) -> None:
     """Draw what the model hears: the five most probable words, the true one hatched."""
     names = sorted(heard, key=heard.get, reverse=True)[:5][::-1]
     bars = ax.barh(
-        range(len(names)),
-        [100 * heard[name] for name in names],
+        range(len(names)), [100 * heard[name] for name in names],
         color=["#F0C060" if name == word else "#0072B2" for name in names],
-        hatch=["////" if name == word else "" for name in names],
-        height=0.45,
+        hatch=["////" if name == word else "" for name in names], height=0.45,
     )
     ax.grid(False)
     ax.bar_label(bars, fmt="%.0f %%", padding=3)

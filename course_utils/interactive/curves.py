@@ -57,12 +57,8 @@ class LiveCurves:
     """
 
     def __init__(
-        self,
-        epochs: int | None = None,
-        chance: float | None = None,
-        title: str = "",
-        figure_path: str | Path | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, epochs: int | None = None, chance: float | None = None, title: str = "",
+        figure_path: str | Path | None = None, clock: Callable[[], float] = time.monotonic,
     ):
         self.history: dict[str, list[float]] = {}
         self.epochs, self.chance, self.title = epochs, chance, title

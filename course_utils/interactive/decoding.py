@@ -40,12 +40,8 @@ class BeamExplorer(Explorer):
     MOST = 8  # beams in the picture
 
     def __init__(
-        self,
-        frames: torch.Tensor,
-        symbols: Sequence[str],
-        hop_seconds: float,
-        steps: Sequence[Sequence[tuple]],
-        blank: int = 0,
+        self, frames: torch.Tensor, symbols: Sequence[str], hop_seconds: float,
+        steps: Sequence[Sequence[tuple]], blank: int = 0,
     ):
 
         self._frames, self._symbols = array(frames, float), list(symbols)
@@ -105,10 +101,7 @@ class BeamExplorer(Explorer):
         left.set_title(f"Frame {now} of 0 to {len(self._frames) - 1}")
         shown = list(zip(beams, shares, strict=True))[: self.MOST]
         bars = right.barh(
-            range(len(shown)),
-            [share for _, share in shown],
-            color="#0072B2",
-            height=0.4,
+            range(len(shown)), [share for _, share in shown], color="#0072B2", height=0.4,
         )
         labels = [f"{share:.0f} %, score {score:.1f}" for (_, score), share in shown]
         right.bar_label(bars, labels, padding=3, fontsize=8)

@@ -39,11 +39,8 @@ class ShiftExplorer(ClipExplorer):
     """
 
     def __init__(
-        self,
-        clips: Sequence[torch.Tensor],
-        labels: Sequence[str],
-        predict: Callable[[torch.Tensor], Mapping[str, float]],
-        sample_rate: int = 16000,
+        self, clips: Sequence[torch.Tensor], labels: Sequence[str],
+        predict: Callable[[torch.Tensor], Mapping[str, float]], sample_rate: int = 16000,
     ):
         super().__init__(clips, labels, sample_rate)
         self._predict = predict
@@ -90,12 +87,8 @@ class ConfusionPicker(Explorer):
     MOST = 8  # players at a time
 
     def __init__(
-        self,
-        targets: Sequence[int],
-        predictions: Sequence[int],
-        names: Sequence[str],
-        clip: Callable[[int], torch.Tensor],
-        sample_rate: int,
+        self, targets: Sequence[int], predictions: Sequence[int], names: Sequence[str],
+        clip: Callable[[int], torch.Tensor], sample_rate: int,
     ):
         self._cells: dict[tuple[int, int], list[int]] = {}
         for item, cell in enumerate(zip(targets, predictions, strict=True)):
@@ -149,15 +142,8 @@ class FeatureExplorer(ClipExplorer):
     """
 
     def __init__(
-        self,
-        clips: Sequence[torch.Tensor],
-        labels: Sequence[str],
-        sample_rate: int = 16000,
-        *,
-        window: int = 25,
-        hop: int = 10,
-        mels: int = 64,
-        mfccs: int = 13,
+        self, clips: Sequence[torch.Tensor], labels: Sequence[str], sample_rate: int = 16000, *,
+        window: int = 25, hop: int = 10, mels: int = 64, mfccs: int = 13,
     ):
         super().__init__(clips, labels, sample_rate)
         integer = ipywidgets.IntSlider
@@ -196,15 +182,8 @@ class FeatureExplorer(ClipExplorer):
         seconds = hop / 1000
         label = f"Frequency (Hz), {mels} bands"
         plotting.features(
-            level,
-            seconds,
-            left,
-            ylabel=label,
-            title=f"Log-mel, {word}",
-            colorbar="Level (dB re peak)",
-            name=f"{word}, log-mel in dB",
-            vmin=-80,
-            vmax=0,
+            level, seconds, left, ylabel=label, title=f"Log-mel, {word}",
+            colorbar="Level (dB re peak)", name=f"{word}, log-mel in dB", vmin=-80, vmax=0,
         )
         seen = taken_notes(self._figure)
         ticks = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if hz < rate / 2]
@@ -213,13 +192,8 @@ class FeatureExplorer(ClipExplorer):
         step = _htk_mel(rate / 2) / (mels + 1)
         left.set_yticks([_htk_mel(hz) / step - 1 for hz in ticks], names)
         plotting.features(
-            mfcc,
-            seconds,
-            right,
-            title=f"{mfccs} MFCCs, {word}",
-            colorbar="Standard deviations",
-            vmin=-3,
-            vmax=3,
+            mfcc, seconds, right, title=f"{mfccs} MFCCs, {word}", colorbar="Standard deviations",
+            vmin=-3, vmax=3,
         )
         alt = f"Left: {seen} Right: {mfccs} MFCCs, each standardised over the clip."
         page = figure_image(self._figure, alt) + text_block(words)
@@ -279,10 +253,7 @@ class AugmentationExplorer(ClipExplorer):
     """
 
     def __init__(
-        self,
-        clips: Sequence[torch.Tensor],
-        labels: Sequence[str],
-        effects: Mapping[str, tuple],
+        self, clips: Sequence[torch.Tensor], labels: Sequence[str], effects: Mapping[str, tuple],
         sample_rate: int = 16000,
         predict: Callable[[torch.Tensor], Mapping[str, float]] | None = None,
     ):

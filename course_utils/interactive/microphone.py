@@ -126,12 +126,8 @@ class VoicePanel(Explorer):
     kept = "used"  # what becomes of an upload
 
     def __init__(
-        self,
-        use: Callable[[torch.Tensor], None],
-        seconds: float,
-        sample_rate: int,
-        above: Sequence[ipywidgets.Widget],
-        forget_label: str,
+        self, use: Callable[[torch.Tensor], None], seconds: float, sample_rate: int,
+        above: Sequence[ipywidgets.Widget], forget_label: str,
     ):
         self.clip: torch.Tensor | None = None
         self._use_clip, self._sample_rate = use, sample_rate
@@ -170,9 +166,7 @@ class VoicePanel(Explorer):
 
 
 def your_voice(
-    on_clip: Callable[[torch.Tensor], None],
-    seconds: float = 1.5,
-    sample_rate: int = 16000,
+    on_clip: Callable[[torch.Tensor], None], seconds: float = 1.5, sample_rate: int = 16000,
     fallback: torch.Tensor | None = None,
 ) -> VoicePanel:
     """Let a model hear the reader's own voice, recorded or uploaded.

@@ -24,23 +24,9 @@ from course_utils.plotting.letters import alignment, posteriors
 from course_utils.plotting.scores import accuracy_against, confusion_matrix, learning_curves
 
 __all__ = [
-    "accuracy_against",
-    "alignment",
-    "class_balance",
-    "clip_lengths",
-    "confusion_matrix",
-    "features",
-    "filterbank",
-    "kernels",
-    "learning_curves",
-    "log_mel",
-    "note",
-    "player",
-    "players",
-    "posteriors",
-    "show",
-    "use_style",
-    "waveform",
+    "accuracy_against", "alignment", "class_balance", "clip_lengths", "confusion_matrix",
+    "features", "filterbank", "kernels", "learning_curves", "log_mel", "note", "player", "players",
+    "posteriors", "show", "use_style", "waveform",
 ]
 
 use_style()

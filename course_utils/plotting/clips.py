@@ -35,12 +35,8 @@ _FILLS = (("#0072B2", ""), ("#F0C060", "////"), ("#FFFFFF", "...."))
 
 
 def waveform(
-    x: ArrayLike,
-    sample_rate: float,
-    ax: Axes | None = None,
-    label: str | None = None,
-    name: str = "a clip",
-    **line: Any,
+    x: ArrayLike, sample_rate: float, ax: Axes | None = None, label: str | None = None,
+    name: str = "a clip", **line: Any,
 ) -> Axes:
     """Draw amplitude against time in seconds; a second call on the same `ax` adds a line.
 
@@ -115,12 +111,7 @@ def log_mel_levels(
     x = np.pad(x, (0, max(0, n_fft - x.size)))  # at least one whole window
     # librosa computes the same, and takes three seconds to load.
     transform = torchaudio.transforms.MelSpectrogram(
-        sample_rate,
-        n_fft,
-        hop_length=hop_length,
-        n_mels=n_mels,
-        norm="slaney",
-        mel_scale="slaney",
+        sample_rate, n_fft, hop_length=hop_length, n_mels=n_mels, norm="slaney", mel_scale="slaney",
         pad_mode="constant",
     )
     power = transform(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))).numpy()
@@ -132,14 +123,8 @@ def log_mel_levels(
 
 
 def log_mel(
-    x: ArrayLike,
-    sample_rate: float,
-    ax: Axes | None = None,
-    n_fft: int = 512,
-    hop_length: int = 160,
-    n_mels: int = 64,
-    colorbar: bool = True,
-    name: str = "a clip",
+    x: ArrayLike, sample_rate: float, ax: Axes | None = None, n_fft: int = 512,
+    hop_length: int = 160, n_mels: int = 64, colorbar: bool = True, name: str = "a clip",
 ) -> Axes:
     """Draw the log-mel spectrogram: seconds, Hz on the mel scale, dB below the peak.
 
@@ -317,9 +302,7 @@ def player(x: ArrayLike, sample_rate: float, label: str) -> HTML:
 
 
 def players(
-    clips: Sequence[tuple[ArrayLike, str]],
-    sample_rate: float,
-    columns: int = 4,
+    clips: Sequence[tuple[ArrayLike, str]], sample_rate: float, columns: int = 4,
     images: bool = False,
 ) -> HTML:
     """Players in a grid, which narrows with the window.

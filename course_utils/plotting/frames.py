@@ -40,14 +40,8 @@ def frame_edges(frames: int, hop_seconds: float) -> NDArray:
 
 
 def features(
-    values: ArrayLike,
-    hop_seconds: float,
-    ax: Axes | None = None,
-    ylabel: str = "Coefficient",
-    title: str | None = None,
-    colorbar: bool | str = True,
-    name: str = "a clip",
-    **style: Any,
+    values: ArrayLike, hop_seconds: float, ax: Axes | None = None, ylabel: str = "Coefficient",
+    title: str | None = None, colorbar: bool | str = True, name: str = "a clip", **style: Any,
 ) -> Axes:
     """Draw features as a picture against time in seconds.
 

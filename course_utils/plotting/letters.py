@@ -50,11 +50,8 @@ def _checked_spans(
 
 
 def alignment(
-    clip: ArrayLike,
-    sample_rate: float,
-    spans: Sequence[tuple[str, float, float, float]],
-    ax: Axes | None = None,
-    name: str = "a clip",
+    clip: ArrayLike, sample_rate: float, spans: Sequence[tuple[str, float, float, float]],
+    ax: Axes | None = None, name: str = "a clip",
 ) -> Axes:
     """Draw a waveform, and which letter is spoken where: the darker, the surer.
 
@@ -164,12 +161,8 @@ def best_path(log_probs: ArrayLike, blank: int = 0) -> list[int]:
 
 
 def posteriors(
-    log_probs: ArrayLike,
-    symbols: Sequence[str],
-    hop_seconds: float,
-    ax: Axes | None = None,
-    blank: int = 0,
-    name: str = "a clip",
+    log_probs: ArrayLike, symbols: Sequence[str], hop_seconds: float, ax: Axes | None = None,
+    blank: int = 0, name: str = "a clip",
 ) -> Axes:
     """Draw the probability of each symbol in each frame, of those that ever exceed 0.05.
 

@@ -39,8 +39,7 @@ def curves_of(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, NDA
 
 
 def learning_curves(
-    history: Mapping[str, Sequence[float]],
-    axes: Sequence[Axes] | None = None,
+    history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None = None,
     chance: float | None = None,
 ) -> NDArray:
     """Draw loss and accuracy against epochs, side by side.
@@ -103,11 +102,7 @@ def _curves_in_words(history: Mapping[str, Sequence[float]]) -> str:
 
 
 def accuracy_against(
-    x: ArrayLike,
-    curves: Mapping[str, ArrayLike],
-    ax: Axes | None = None,
-    *,
-    xlabel: str,
+    x: ArrayLike, curves: Mapping[str, ArrayLike], ax: Axes | None = None, *, xlabel: str,
     chance: float | None = None,
 ) -> Axes:
     """Draw accuracies in percent against what was done to the clips: robustness curves.
@@ -153,10 +148,7 @@ def _against_in_words(x: ArrayLike, curves: Mapping[str, ArrayLike], xlabel: str
 
 
 def confusion_matrix(
-    targets: ArrayLike,
-    predictions: ArrayLike,
-    words: Sequence[str],
-    ax: Axes | None = None,
+    targets: ArrayLike, predictions: ArrayLike, words: Sequence[str], ax: Axes | None = None,
     counts: bool = False,
 ) -> Axes:
     """Draw which word (row) was heard as which (column): shares of the row, or counts of clips.
@@ -179,16 +171,9 @@ def confusion_matrix(
     ax = (new_axes(8.4, 7.2) if many else new_axes(6.2, 5.2)) if ax is None else ax
     ax.grid(False)
     drawn = ConfusionMatrixDisplay.from_predictions(
-        array(targets),
-        array(predictions),
-        labels=range(len(words)),
-        display_labels=words,
-        ax=ax,
-        colorbar=False,
-        normalize=None if counts else "true",
-        values_format="d" if counts else ".0%",
-        include_values=not many,
-        text_kw={"fontsize": 8},
+        array(targets), array(predictions), labels=range(len(words)), display_labels=words, ax=ax,
+        colorbar=False, normalize=None if counts else "true",
+        values_format="d" if counts else ".0%", include_values=not many, text_kw={"fontsize": 8},
         cmap="Blues",
         im_kw={"norm": PowerNorm(0.5 if many else 1, vmin=0, vmax=None if counts else 1)},
     )

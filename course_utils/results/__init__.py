@@ -21,17 +21,6 @@ from course_utils.results.records import (
 from course_utils.results.tables import Table, mean_and_spread, table
 
 __all__ = [
-    "IDENTITY",
-    "METRICS",
-    "RESULT",
-    "Result",
-    "Table",
-    "chance_of",
-    "identity",
-    "keep",
-    "load",
-    "mean_and_spread",
-    "record",
-    "references",
-    "table",
+    "IDENTITY", "METRICS", "RESULT", "Result", "Table", "chance_of", "identity", "keep", "load",
+    "mean_and_spread", "record", "references", "table",
 ]

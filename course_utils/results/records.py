@@ -132,22 +132,10 @@ def chance_of(labels: Iterable[int], metric: str = "accuracy") -> float | None:
 
 
 def record(
-    model: str,
-    network: nn.Module | None,
-    value: float,
-    *,
-    stage: int,
-    run: Mapping[str, Any],
-    trained_on: Any,
-    tested_on: Any = None,
-    split: str = "test",
-    metric: str = "accuracy",
-    variant: str = "",
-    task: str = "",
-    noise: str = "",
-    headline: bool = False,
-    labels: Iterable[int] | None = None,
-    train_clips: int | None = None,
+    model: str, network: nn.Module | None, value: float, *, stage: int, run: Mapping[str, Any],
+    trained_on: Any, tested_on: Any = None, split: str = "test", metric: str = "accuracy",
+    variant: str = "", task: str = "", noise: str = "", headline: bool = False,
+    labels: Iterable[int] | None = None, train_clips: int | None = None,
     path: str | Path | None = None,
 ) -> Result:
     """Compute what a result needs from the objects, and keep it in the file of results.
@@ -198,28 +186,15 @@ def record(
     elif "accuracy" in metric:
         labels = tested.labels
     return keep(
-        stage=stage,
-        model=model,
-        variant=variant,
-        task=task,
-        noise=noise,
-        headline=headline,
-        trained_on=trained_on.name,
-        tested_on=tested_on.name,
-        split=split,
+        stage=stage, model=model, variant=variant, task=task, noise=noise, headline=headline,
+        trained_on=trained_on.name, tested_on=tested_on.name, split=split,
         train_clips=len(trained_on.split("train")) if train_clips is None else train_clips,
         test_clips=len(tested if labels is None else labels),
-        test_speakers=len(set(tested.speakers)),
-        classes=classes,
+        test_speakers=len(set(tested.speakers)), classes=classes,
         chance=chance_of(() if labels is None else labels, metric),
         parameters=0 if network is None else sum(p.numel() for p in network.parameters()),
-        metric=metric,
-        value=value,
-        seconds=run["seconds"],
-        seed=run["seed"],
-        device=run["device"],
-        references=sorted(exercises.loaded_references, key=exercise_number),
-        path=path,
+        metric=metric, value=value, seconds=run["seconds"], seed=run["seed"], device=run["device"],
+        references=sorted(exercises.loaded_references, key=exercise_number), path=path,
     )
 
 

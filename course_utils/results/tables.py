@@ -18,12 +18,8 @@ from course_utils.results.records import (
 
 
 def table(
-    stage: int | None = None,
-    split: str = "test",
-    by: str | None = None,
-    everywhere: bool = False,
-    path: str | Path | None = None,
-    **only: str | Callable[[str], bool],
+    stage: int | None = None, split: str = "test", by: str | None = None, everywhere: bool = False,
+    path: str | Path | None = None, **only: str | Callable[[str], bool],
 ) -> "Table":
     """The results so far, of one stage or of all, by stage, classes and value.
 
@@ -196,9 +192,7 @@ class Table:
     )
 
     def __init__(
-        self,
-        rows: list[dict[str, str]],
-        caption: str = "Results, stage by stage",
+        self, rows: list[dict[str, str]], caption: str = "Results, stage by stage",
         more: "Table | None" = None,
     ):
         cells = " ".join(f"{cell} " for row in rows for cell in row.values())
@@ -251,7 +245,8 @@ class Table:
         page = (
             '<div style="overflow-x:auto" tabindex="0" role="region" '
             f'aria-label="{html.escape(self.caption)}">\n'
-            f'<table style="table-layout:auto">\n<caption>{html.escape(self.caption)}</caption>\n'
+            '<table style="table-layout:auto">\n<caption style="text-align:left">'
+            f"{html.escape(self.caption)}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
             f"<p><small>{'<br>'.join(map(html.escape, self.legend))}</small></p>"
         )
@@ -266,7 +261,8 @@ class Table:
         if name in self._texts:
             width = 12 if name == "Model" else 8
             style = f"text-align:left;overflow-wrap:break-word;min-width:{width}em"
-        return f'<{tag}{scope} style="{style}">{html.escape(text)}</{tag}>'
+        text = html.escape(text).replace(" *", "&nbsp;*")  # they stay together
+        return f'<{tag}{scope} style="{style}">{text}</{tag}>'
 
 
 def _on_one_corpus(pairs: list[tuple[Result, str]]) -> list[tuple[Result, str]]:

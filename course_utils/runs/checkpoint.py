@@ -74,11 +74,7 @@ def read(path: Path) -> Any:
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        EOFError,
-        ValueError,
+        pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError,
     ) as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)

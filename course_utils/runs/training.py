@@ -60,12 +60,8 @@ class Training:
     """
 
     def __init__(
-        self,
-        folder: str | Path | None = None,
-        title: str = "",
-        chance: float | None = None,
-        show: bool = False,
-        tensorboard: bool = False,
+        self, folder: str | Path | None = None, title: str = "", chance: float | None = None,
+        show: bool = False, tensorboard: bool = False,
     ):
         self.folder = None if folder is None else Path(folder)
         self.history: dict[str, list[float]] = {}
@@ -215,26 +211,12 @@ class Training:
 
 
 def train_or_load(
-    name: str,
-    make: Callable[..., nn.Module],
-    arguments: Mapping[str, Any],
-    fit: Callable[..., None],
-    data: Any,
-    *,
-    stage: int,
-    corpus: Any,
-    settings: Mapping[str, Any],
-    seed: int,
-    device: torch.device | str = "cpu",
-    features: Callable | None = None,
-    feature_arguments: Mapping[str, Any] | None = None,
-    labels: Sequence[str] | None = None,
-    table: Mapping[str, str] | None = None,
-    keep: str = "best",
-    chance: float | None = None,
-    show: bool = True,
-    tensorboard: bool = False,
-    code: Iterable[Callable] = (),
+    name: str, make: Callable[..., nn.Module], arguments: Mapping[str, Any],
+    fit: Callable[..., None], data: Any, *, stage: int, corpus: Any, settings: Mapping[str, Any],
+    seed: int, device: torch.device | str = "cpu", features: Callable | None = None,
+    feature_arguments: Mapping[str, Any] | None = None, labels: Sequence[str] | None = None,
+    table: Mapping[str, str] | None = None, keep: str = "best", chance: float | None = None,
+    show: bool = True, tensorboard: bool = False, code: Iterable[Callable] = (),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a model, go on where it was stopped, or load it where nothing has changed.
 

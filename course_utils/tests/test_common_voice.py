@@ -231,7 +231,7 @@ def test_a_full_disk_names_this_corpus_size(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(builder, "_speak", speak)
-    with pytest.raises(CorpusError, match=r"the whole needs about 25 MB") as error:
+    with pytest.raises(CorpusError, match=r"the whole takes about 25 MB") as error:
         embedded.common_voice("fr", tmp_path / "corpus", **SMALL)
     assert "is full" in str(error.value)
     assert remains(tmp_path) == []
@@ -644,7 +644,7 @@ def test_a_disk_that_fills_up_leaves_nothing(small, monkeypatch):
         (target / "waveforms.int16").symlink_to("/dev/full")
 
     monkeypatch.setattr(cache, "require_space", put_a_full_disk_in_the_way)
-    assert "is full; the half-decoded corpus was removed" in refused(small)
+    assert "is full. The half-decoded corpus was removed" in refused(small)
     assert remains(cache.folder()) == []
 
 

@@ -534,8 +534,8 @@ def test_too_little_disk_space(server, path, monkeypatch):
     with pytest.raises(DownloadError) as caught:
         get(server, path, size=1_250_000_000)
     message = str(caught.value)
-    assert "Too little disk space" in message
-    assert "1250.0 MB are needed, 0.2 MB are free" in message
+    assert "The download of" in message
+    assert "needs 1,250 MB" in message
     assert "COURSE_DATA" in message
     assert server.requests == []
 
@@ -570,9 +570,9 @@ def test_full_disk_while_writing(server, path, monkeypatch):
         with pytest.raises(DownloadError) as caught:
             get(server, path)
     message = str(caught.value)
-    assert "The disk is full" in message and " are free in " in message
+    assert "The disk of" in message and "is full" in message
     assert "speech.tar.gz needs 0.1 MB more; the 0.2 MB that have arrived are kept" in message
-    assert "Make room" in message
+    assert "Free some space" in message
     assert len(server.requests) == 1
     arrived = part_of(path).stat().st_size
     assert 0 < arrived <= CUT
@@ -583,7 +583,7 @@ def test_full_disk_while_writing(server, path, monkeypatch):
 
 def test_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "data").write_text("a file where a folder should be")
-    with pytest.raises(DownloadError, match=r"Could not read or write in .*data"):
+    with pytest.raises(DownloadError, match=r"data cannot be written"):
         get(server, tmp_path / "data" / "speech.tar.gz")
 
 
@@ -824,7 +824,7 @@ def test_too_little_space_to_unpack(tmp_path, folder, name, monkeypatch):
     archive = archive_of(tmp_path / name, ("zeros.wav", bytes(2_000_000)))
     assert archive.stat().st_size < 1_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1_999_999))
-    words = ("Too little disk space", "2.0 MB are needed", "COURSE_DATA")
+    words = ("needs 2 MB", "2 MB are free", "COURSE_DATA")
     assert is_refused(archive, folder, *words)
 
 
@@ -837,7 +837,7 @@ def test_full_disk_while_unpacking(tmp_path, folder, name, monkeypatch):
 
     monkeypatch.setattr(tarfile, "copyfileobj", full)
     monkeypatch.setattr(zipfile.shutil, "copyfileobj", full)
-    assert is_refused(archive, folder, "The disk is full", " are free in ", "Make room")
+    assert is_refused(archive, folder, "is full", "Free some space")
 
 
 @pytest.mark.parametrize(

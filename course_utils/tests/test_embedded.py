@@ -296,7 +296,7 @@ def test_an_empty_folder_is_filled(tmp_path, monkeypatch):
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("no folder")
     told = refused(tmp_path / "file" / "corpus")
-    assert told.startswith(f"The embedded corpus cannot be written to {tmp_path / 'file'} (")
+    assert told.startswith(f"{tmp_path / 'file'} cannot be written (")
     assert told.endswith("Set COURSE_DATA to a folder that you may write to.")
 
 
@@ -478,9 +478,9 @@ def test_what_a_library_prints_does_no_harm(tmp_path, monkeypatch):
 
 def full_disk(told, folder):
     assert told == (
-        f"The disk of {folder} is full: the embedded corpus was not built, and what was written "
-        "of it has been removed. Free some space (the whole needs about 340 MB), or set "
-        "COURSE_DATA to a folder on another disk, and run this again."
+        f"The disk of {folder} is full. Nothing of the embedded corpus is kept; the whole takes "
+        "about 340 MB. Free some space, or set COURSE_DATA to a folder on another disk, and run "
+        "this again."
     )
     assert remains(folder) == []
 

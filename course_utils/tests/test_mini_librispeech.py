@@ -133,7 +133,7 @@ def test_offline(server, monkeypatch):
     monkeypatch.setenv("COURSE_OFFLINE", "1")
     with pytest.raises(DownloadError, match="COURSE_OFFLINE=1 forbids the network") as error:
         load()
-    assert "set COURSE_COMMON_VOICE=embedded" in str(error.value)
+    assert "COURSE_COMMON_VOICE=embedded" in str(error.value)
     assert server.asked == []
 
 

@@ -91,7 +91,7 @@ def toy(monkeypatch):
 
 @pytest.fixture
 def stop(monkeypatch):
-    """Press the stop button at the so-manieth backward pass from now on; 0 presses it never."""
+    """Press the stop button when backward has been called this often from now on; 0: never."""
 
     def at(count):
         backward, passes = torch.Tensor.backward, itertools.count(1)

@@ -815,7 +815,7 @@ def test_what_a_killed_notebook_left_is_not_trusted_and_removed(folder, data, de
 
 def full_disk(folder, data):
     assert refused(folder) == (
-        f"The disk of {data / 'cache'} is full; the half-decoded corpus was removed and your "
+        f"The disk of {data / 'cache'} is full. The half-decoded corpus was removed, and your "
         "recordings are untouched. Free some space, or set COURSE_DATA to a folder on another "
         "disk, and run this again."
     )

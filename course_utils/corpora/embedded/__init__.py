@@ -12,12 +12,6 @@ from course_utils.corpora.embedded.build import (
 )
 
 __all__ = [
-    "COMMANDS",
-    "COMMON_VOICE_VERSION",
-    "DIGITS",
-    "VERSION",
-    "WORDS",
-    "background_noise_folder",
-    "common_voice",
-    "speech_commands",
+    "COMMANDS", "COMMON_VOICE_VERSION", "DIGITS", "VERSION", "WORDS", "background_noise_folder",
+    "common_voice", "speech_commands",
 ]

@@ -64,13 +64,8 @@ Use it to learn and to test programs. A score on it says little about human spee
 
 
 def speech_commands(
-    folder: Path | None = None,
-    *,
-    speakers: int = 100,
-    digit_takes: int = 5,
-    command_takes: int = 4,
-    seed: int = 0,
-    processes: int | None = None,
+    folder: Path | None = None, *, speakers: int = 100, digit_takes: int = 5,
+    command_takes: int = 4, seed: int = 0, processes: int | None = None,
 ) -> Path:
     """Find the embedded Speech Commands, or build them; returns the corpus folder.
 
@@ -135,13 +130,8 @@ def speech_commands(
 
 
 def common_voice(
-    language: str = "fr",
-    folder: Path | None = None,
-    *,
-    speakers: int = 160,
-    sentences: int = 8,
-    seed: int = 0,
-    processes: int | None = None,
+    language: str = "fr", folder: Path | None = None, *, speakers: int = 160, sentences: int = 8,
+    seed: int = 0, processes: int | None = None,
 ) -> Path:
     """Find the embedded Common Voice, or build it; returns the folder that holds the language's.
 
@@ -354,10 +344,7 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
     environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     process = subprocess.Popen(
         [sys.executable, "-m", "course_utils.corpora.embedded.worker", job],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=environment,
     )
 
@@ -373,7 +360,6 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
 
 
 def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
-
     people = [make_speaker(index, recipe["seed"]) for index in range(recipe["speakers"])]
     lists: dict[str, list[str]] = {"validation": [], "testing": []}
     for person in people:
@@ -387,11 +373,8 @@ def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
     texts = {f"{split}_list.txt": "\n".join(sorted(paths)) for split, paths in lists.items()}
     texts["speakers.json"] = json.dumps([speaker_record(person) for person in people], indent=1)
     texts["README.md"] = README.format(
-        espeak=espeak,
-        clips=f"{clips:,}",
-        words=len(recipe["takes"]),
-        digit_takes=recipe["takes"]["zero"],
-        command_takes=recipe["takes"]["yes"],
+        espeak=espeak, clips=f"{clips:,}", words=len(recipe["takes"]),
+        digit_takes=recipe["takes"]["zero"], command_takes=recipe["takes"]["yes"],
         **{key: recipe[key] for key in ("version", "seed", "speakers")},
     )
     texts["corpus.json"] = json.dumps(
@@ -414,16 +397,8 @@ def _worker_error(message: dict, folder: Path, plan: _Plan) -> CorpusError:
 
 
 def _disk_error(error: OSError, folder: Path, plan: _Plan) -> CorpusError:
-    if files.is_full(error):
-        return CorpusError(
-            f"The disk of {folder.parent} is full: the embedded corpus was not built, and what "
-            f"was written of it has been removed. Free some space (the whole needs about "
-            f"{plan.whole}), or set COURSE_DATA to a folder on another disk, and run this again."
-        )
-    return CorpusError(
-        f"The embedded corpus cannot be written to {folder.parent} ({error}). "
-        "Set COURSE_DATA to a folder that you may write to."
-    )
+    state = f"Nothing of the embedded corpus is kept; the whole takes about {plan.whole}."
+    return CorpusError(files.disk_error(error, folder.parent, state))
 
 
 def _crash(code: int | str, plan: _Plan) -> CorpusError:

@@ -61,14 +61,8 @@ class Espeak:
         library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
         library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
         library.espeak_Synth.argtypes = [
-            ctypes.c_void_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
+            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint,
+            ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
         ]
         self.sample_rate = library.espeak_Initialize(
             self._SYNCHRONOUS, 0, str(voices).encode(), self._DO_NOT_EXIT

@@ -74,10 +74,8 @@ def lines_of(recipe: dict) -> list[Line]:
     texts = sentences.write(count, recipe["language"], recipe["seed"])
     return [
         Line(
-            number=number,
-            path=f"common_voice_{recipe['language']}_{90_000_001 + number}.mp3",
-            sentence=text,
-            speaker=number % recipe["speakers"],
+            number=number, path=f"common_voice_{recipe['language']}_{90_000_001 + number}.mp3",
+            sentence=text, speaker=number % recipe["speakers"],
             split=split[number % recipe["speakers"]],
         )
         for number, text in enumerate(texts)

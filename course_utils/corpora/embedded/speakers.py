@@ -12,13 +12,7 @@ import numpy as np
 # Twice as many en-us voices as others: it is the accent that most speakers of the corpus have.
 ACCENTS = {
     "en": (
-        "en",
-        "en-us",
-        "en-us",
-        "en-gb-x-rp",
-        "en-gb-scotland",
-        "en-gb-x-gbclan",
-        "en-029",
+        "en", "en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan", "en-029",
         "en-us-nyc",
     ),
     "fr": ("fr", "fr", "fr-be", "fr-ch"),
@@ -87,27 +81,21 @@ def make_speaker(index: int, seed: int = 0) -> Speaker:
     tract_mean, tract_deviation = {"low": (97, 4), "high": (112, 4), "child": (123, 3)}[voice]
     tract = random.normal(tract_mean, tract_deviation)
     return Speaker(
-        index=index,
-        name=hashlib.sha256(f"speaker {seed} {index}".encode()).hexdigest()[:8],
-        voice=voice,
-        accent=str(random.choice(ACCENTS["en"])),
+        index=index, name=hashlib.sha256(f"speaker {seed} {index}".encode()).hexdigest()[:8],
+        voice=voice, accent=str(random.choice(ACCENTS["en"])),
         pitch=float(np.clip(random.normal(pitch_mean, pitch_deviation), 75, 310)),
         pitch_range=float(random.uniform(0.10, 0.28)),
         words_per_minute=float(np.clip(random.normal(165, 25), 110, 230)),
         formant_frequency=tuple(float(tract * random.normal(1, 0.025)) for _ in range(9)),
         formant_height=(100.0, *(float(random.uniform(70, 115)) for _ in range(8))),
         formant_width=tuple(float(random.uniform(85, 150)) for _ in range(9)),
-        breath=int(random.choice([0, 0, 2, 4, 6])),
-        roughness=int(random.choice([0, 0, 1, 2, 3])),
+        breath=int(random.choice([0, 0, 2, 4, 6])), roughness=int(random.choice([0, 0, 1, 2, 3])),
         consonants=(int(random.uniform(70, 140)), int(random.uniform(70, 140))),
-        klatt=int(random.choice([0, 0, 0, 0, 0, 1, 2, 4, 5])),
-        tilt=float(random.normal(0, 3)),
-        low_cut=float(random.uniform(40, 250)),
-        high_cut=float(random.uniform(4500, 8000)),
+        klatt=int(random.choice([0, 0, 0, 0, 0, 1, 2, 4, 5])), tilt=float(random.normal(0, 3)),
+        low_cut=float(random.uniform(40, 250)), high_cut=float(random.uniform(4500, 8000)),
         reverberation=float(random.uniform(0.05, 0.35)),
         wet=float(random.choice([0.0, random.uniform(0.1, 0.6)])),
-        snr=float(random.uniform(12, 40)),
-        noise_colour=float(random.uniform(-1.2, 0)),
+        snr=float(random.uniform(12, 40)), noise_colour=float(random.uniform(-1.2, 0)),
         level=float(random.uniform(-26, -10)),
     )
 
@@ -121,10 +109,7 @@ def make_reader(index: int, seed: int = 0, language: str = "fr") -> Speaker:
     speaker = make_speaker(index, seed)
     accent = np.random.default_rng([seed, index, 11]).choice(ACCENTS[language])
     return replace(
-        speaker,
-        accent=str(accent),
-        tilt=speaker.tilt / 2,
-        wet=speaker.wet / 2,
+        speaker, accent=str(accent), tilt=speaker.tilt / 2, wet=speaker.wet / 2,
         snr=(speaker.snr + 30) / 2,
     )
 

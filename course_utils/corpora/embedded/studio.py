@@ -62,11 +62,8 @@ class Studio:
     def speak(self, speaker: Speaker, text: str, random: np.random.Generator) -> np.ndarray:
         """Dry speech ``(time,)``, a little different each time, as a person's is."""
         return self.espeak.say(
-            text,
-            speaker,
-            rate=speaker.words_per_minute * random.normal(1, 0.10),
-            pitch=50 + random.normal(0, 8),
-            pitch_range=50 + random.normal(0, 20),
+            text, speaker, rate=speaker.words_per_minute * random.normal(1, 0.10),
+            pitch=50 + random.normal(0, 8), pitch_range=50 + random.normal(0, 20),
         )
 
     def command(
