@@ -4,29 +4,65 @@ from __future__ import annotations
 
 import functools
 import math
+import random
 import re
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import IPython
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from course_utils.checks.state import Snapshot, misplaced_switch, own_chances
+
+#: Likely causes, each with an answer that makes the mistake; one dict for each answer of a check.
+Mistakes = dict[str, Any] | Sequence[dict[str, Any]]
 
 
 class CheckFailed(AssertionError):
-    """An answer is not right. A notebook shows its message, and not the insides of the check."""
+    """An answer is not right: ``str()`` is one line, a notebook shows three.
+
+    Attributes
+    ----------
+    expected, got, cause : str
+        The parts of the message.
+    """
+
+    def __init__(self, expected: str, got: str, cause: str):
+        super().__init__(f"expected {expected}, got {got}; likely cause: {cause}")
+        self.expected, self.got, self.cause = expected, got, cause
 
     def _render_traceback_(self) -> list[str]:  # IPython asks an exception for this
         lines = []
         if self.__cause__ is not None:  # an error in the answer itself: there the lines help
-            lines = traceback.format_exception(self.__cause__)
-            own = [line for line in lines if str(Path(__file__).parent) not in line]
-            lines = [part for line in own for part in line.rstrip("\n").split("\n")]
-        return [*lines, f"AssertionError: {self}"]
+            lines = [*_own_lines(self.__cause__), ""]
+        parts = (("expected", self.expected), ("got", self.got), ("likely cause", self.cause))
+        return [*lines, "✗ Not yet", *(f"  {name:<12}  {text}" for name, text in parts)]
+
+
+def _own_lines(error: BaseException) -> list[str]:
+    """The traceback of an error in a student's code, with cells named as the notebook does."""
+    checks = str(Path(__file__).parent)
+    found = traceback.TracebackException.from_exception(error)
+    found.stack = traceback.StackSummary.from_list(
+        [frame for frame in found.stack if not frame.filename.startswith(checks)]
+    )
+    text = "".join(found.format(chain=False))
+    shell = IPython.get_ipython()
+    named = getattr(getattr(shell, "compile", None), "format_code_name", lambda name: None)
+    for file in {frame.filename for frame in found.stack}:
+        if cell := named(file):
+            text = text.replace(f'File "{file}"', " ".join(cell))
+    return text.rstrip("\n").split("\n")
 
 
 class NotFilledIn(NotImplementedError):
@@ -48,7 +84,7 @@ def fail(expected: Any, got: Any, cause: str) -> None:
     Traceback (most recent call last):
     course_utils.checks.core.CheckFailed: expected (2, 1), got (1, 2); likely cause: swapped axes
     """
-    raise CheckFailed(f"expected {expected}, got {got}; likely cause: {cause}")
+    raise CheckFailed(str(expected), str(got), cause)
 
 
 def passed(message: str) -> None:
@@ -74,35 +110,48 @@ def short(values: list[float], count: int = 8) -> str:
 def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
     """Call an answer; an error inside it becomes a failed check that names the error.
 
-    The NotImplementedError of an exercise that is not filled in passes through.
+    What it leaves changed (switches of the program, what it was given, random states, modes of
+    models) is named, and set back. The NotImplementedError of an exercise that is not filled in
+    passes through.
     """
+    before = Snapshot((function, *arguments, *named.values()), _frame.draws)
     try:
-        return function(*arguments, **named)
+        result = function(*arguments, **named)
     except CheckFailed:  # something that the check itself watches
         raise
     except Exception as error:
+        before.restore(chances=False)
         if isinstance(error, NotImplementedError) and str(error).startswith("Exercise"):
             # torch knows this kind of error, too, and means something else
             raise NotFilledIn(str(error)) from None
-        raised = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
-        cause = "the line of your code that the traceback above points at"
-        for words, hint in _ERRORS.items():
-            if re.search(words, str(error)):
-                cause += f" ({hint})"
-                break
-        raise CheckFailed(
-            f"expected {_name(function)} to return, got {raised}; likely cause: {cause}"
-        ) from error
+        expected = f"{name_of(function)} to return"
+        raise CheckFailed(expected, raised(error), _pointed_at(error)) from error
+    if changed := before.changed(modes=not _frame.trains):
+        before.restore()
+        fail(*changed)
+    return result
 
 
-#: What torch's errors mean most of the time.
-_ERRORS = {
+def raised(error: Exception) -> str:
+    """An error in one line."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+
+
+def _pointed_at(error: Exception) -> str:
+    """What to do about an error in an answer, with a hint where one fits."""
+    cause = "the line of your code that the traceback above points at"
+    for words, hint in (_HINTS | _frame.hints).items():
+        if re.search(words, str(error)):
+            return f"{cause} ({hint})"
+    return cause
+
+
+#: What errors mean wherever they come from; a check adds those of its own.
+_HINTS = {
     "index .* is out of bounds|out of bounds for dim": "an index past the end: .clamp(max=...)",
     "list index out of range|tuple index": "an index past the end: what is empty has no last one",
     "shapes cannot be multiplied": "compare the two shapes: a .T is missing, or axes are swapped",
-    "must match the size of tensor b": "(batch,) meets (batch, 1, time): .view(-1, 1, 1) first",
     "expected scalar type|same dtype": "two dtypes meet: .float() or .long() one of them",
-    "input.size\\(-1\\) must be equal": "the last axis must be the features: transpose(1, 2)",
 }
 
 
@@ -113,11 +162,12 @@ def call(function: Callable, *arguments: Any, **named: Any) -> Any:
         cause = (
             "the return is missing, or has a call behind it that returns nothing, such as .sort()"
         )
-        fail(f"a result from {_name(function)}", None, cause)
+        fail(f"a result from {name_of(function)}", None, cause)
     return result
 
 
-def _name(function: Callable) -> str:
+def name_of(function: Callable) -> str:
+    """What an answer is called."""
     return getattr(function, "__name__", type(function).__name__)
 
 
@@ -130,35 +180,173 @@ def method(answer: Any, name: str) -> Callable:
     return found
 
 
-@contextmanager
-def by_hand(expected: str, forbidden: str, places: Sequence[str]) -> Iterator[None]:
-    """While it is open, a call of one of torch's functions at these places is a failed check."""
+class _Library(TorchFunctionMode):
+    """Fails at a function of torch's, called by its name in Python."""
 
-    def instead(*arguments: Any, **named: Any) -> None:
-        cause = "the exercise is to do by hand what it does"
-        fail(expected, f"a call of torch's {forbidden}", cause)
+    def __init__(self, refuse: Callable[[str], None]):
+        super().__init__()
+        self.refuse = refuse
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.refuse(getattr(func, "__name__", ""))
+        return func(*args, **(kwargs or {}))
+
+
+class _Kernels(TorchDispatchMode):
+    """Fails at an operation of torch's, whichever function it is reached by."""
+
+    def __init__(self, refuse: Callable[[str], None]):
+        super().__init__()
+        self.refuse = refuse
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.refuse(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def by_hand(expected: str, forbidden: str, operations: Iterable[str]) -> Iterator[None]:
+    """While it is open, an operation of torch's with such a name in it is a failed check.
+
+    Parameters
+    ----------
+    expected : str
+        What to do instead, such as ``"loops of your own"``.
+    forbidden : str
+        What was called, in the words of the task.
+    operations : iterable of str
+        Parts of the names of functions and of kernels: ``"conv"`` is in conv1d and convolution.
+    """
+
+    def refuse(name: str) -> None:
+        if any(operation in name for operation in operations):
+            cause = f"{name} does it for you: the exercise is to do it by hand, once"
+            fail(expected, forbidden, cause)
+
+    def refused(*arguments: Any, **named: Any) -> None:
+        refuse("convolve")
 
     with ExitStack() as stack:
-        for place in places:
-            stack.enter_context(mock.patch(place, instead))
+        for place in ("numpy.convolve", "numpy.correlate"):
+            if "convol" in "".join(operations):
+                stack.enter_context(mock.patch(place, refused))
+        stack.enter_context(_Library(refuse))
+        stack.enter_context(_Kernels(refuse))
         yield
 
 
-def generator(seed: int) -> torch.Generator:
-    """A seeded generator for the oracle's own numbers."""
-    return torch.Generator().manual_seed(seed)
+# ---------------------------------------------------------------- the frame of a check
 
 
-def own_random(check: Callable) -> Callable:
-    """Run a check from the same random state each time, and leave torch's state as it was."""
+@dataclass(frozen=True)
+class _Frame:
+    """What an answer may do in the check that runs now."""
 
-    @functools.wraps(check)
-    def run(*answers: Any) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            check(*answers)
+    draws: bool = True
+    trains: bool = True
+    hints: dict[str, str] = field(default_factory=dict)
 
-    return run
+
+_frame = _Frame()
+_seed = 0
+#: No student's: that an answer seeds torch anew is seen by another seed.
+_OWN_SEED = 735_001
+
+
+def check(
+    exercise: str, mistakes: Mistakes = (), truth: Sequence[Any] = (), *, draws: bool = True,
+    trains: bool = False, hints: dict[str, str] | None = None,
+) -> Callable[[Callable], Callable]:
+    """Make a check of a function of answers: same chances each time, and nothing left behind.
+
+    Parameters
+    ----------
+    exercise : str
+        Its number, such as ``"1.3"``.
+    mistakes : dict of str to answer, or list of such dicts
+        Likely causes, each with a wrong answer that the check rejects with just this cause; a list
+        holds a dict for each of the check's answers.
+    truth : sequence
+        Right answers, which stand in for the others where a check has several.
+    draws : bool
+        Whether an answer may draw from torch's own random numbers.
+    trains : bool
+        Whether an answer may leave a model in another mode.
+    hints : dict of str to str
+        For an error whose text fits the pattern, what it means in this exercise.
+    """
+
+    def framed(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def run(*answers: Any) -> None:
+            global _frame
+            if misplaced := misplaced_switch():
+                fail(*misplaced)
+            outer, _frame = _frame, _Frame(draws, trains, hints or {})
+            try:
+                with own_chances(_OWN_SEED + _seed):
+                    function(*answers)
+            except (CheckFailed, NotFilledIn):
+                raise
+            except Exception as error:  # an answer of a kind that the check did not foresee
+                cause = "what your answer returns cannot be compared: look at its type and shape"
+                raise CheckFailed("a result like that of the task", raised(error), cause) from error
+            finally:
+                _frame = outer
+
+        run.exercise, run.truth = exercise, tuple(truth)
+        run.mistakes = [mistakes] if isinstance(mistakes, dict) else list(mistakes)
+        return run
+
+    return framed
+
+
+def replays(checked: Callable) -> Iterator[tuple[str, tuple]]:
+    """Each mistake of a check: its cause, and the answers to hand to the check."""
+    for place, mistakes in enumerate(checked.mistakes):
+        for cause, mistake in mistakes.items():
+            answers = list(checked.truth) or [None]
+            answers[place] = mistake
+            yield cause, tuple(answers)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let the checks draw their values and sizes from another seed while it is open.
+
+    A student's is 0. With another one a grader asks with numbers that the student has not seen.
+    """
+    global _seed
+    outer, _seed = _seed, seed
+    try:
+        yield
+    finally:
+        _seed = outer
+
+
+def generator(salt: int) -> torch.Generator:
+    """torch's generator for the numbers of a check, from the seed of the checks and `salt`."""
+    return torch.Generator().manual_seed(1_000_003 * _seed + salt)
+
+
+def chance(salt: int) -> random.Random:
+    """Python's generator for the sizes and texts of a check, likewise."""
+    return random.Random(1_000_003 * _seed + salt)
+
+
+def numpy_generator(salt: int) -> np.random.Generator:
+    """NumPy's generator, likewise."""
+    return np.random.default_rng(1_000_003 * _seed + salt)
+
+
+# ---------------------------------------------------------------- watching and comparing
+
+
+class _Log(list):
+    """A list that copies of its owner share."""
+
+    def __deepcopy__(self, memo: dict) -> _Log:
+        return self
 
 
 class Watched(nn.Module):
@@ -167,7 +355,7 @@ class Watched(nn.Module):
     def __init__(self, layer: nn.Module):
         super().__init__()
         self.layer = layer
-        self.calls: list[tuple[bool, bool, Tensor]] = []
+        self.calls: list[tuple[bool, bool, Tensor]] = _Log()
 
     def forward(self, x: Tensor) -> Tensor:
         """What the layer makes of `x`."""
@@ -178,9 +366,6 @@ class Watched(nn.Module):
     def sizes(self) -> list[int]:
         """The sizes of the batches."""
         return [len(x) for _, _, x in self.calls]
-
-
-# ---------------------------------------------------------------- comparing
 
 
 def holds(model: nn.Module, kinds: dict[str, type[nn.Module]], cause: str) -> None:

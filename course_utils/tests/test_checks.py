@@ -94,10 +94,12 @@ def shown(error):
     return error._render_traceback_()
 
 
-def test_a_notebook_shows_the_message_and_not_the_check():
+def test_a_notebook_shows_three_lines_and_not_the_check():
     with pytest.raises(CheckFailed) as error:
         core.fail(1, 2, "a guess")
-    assert shown(error.value) == ["AssertionError: expected 1, got 2; likely cause: a guess"]
+    assert shown(error.value) == [
+        "✗ Not yet", "  expected      1", "  got           2", "  likely cause  a guess",
+    ]  # fmt: skip
 
 
 def test_a_notebook_shows_where_an_answer_failed():
@@ -107,7 +109,16 @@ def test_a_notebook_shows_where_an_answer_failed():
     assert 'return x["missing"]' in text
     assert "KeyError: 'missing'" in text
     assert f'"{core.__file__}"' not in text
-    assert shown(error.value)[-1].startswith("AssertionError: expected answer to return")
+    assert text.count("Not yet") == 1 and text.count("likely cause") == 1
+
+
+def test_a_notebook_names_its_cells_and_no_file(shell):
+    shell.run_cell("def double(x):\n    return y")
+    with pytest.raises(CheckFailed) as error:
+        core.call(shell.user_ns["double"], 1)
+    text = "\n".join(shown(error.value))
+    assert "Cell In[1], line 2, in double" in text or "Cell In[0], line 2, in double" in text
+    assert ".py" not in text and "File" not in text
 
 
 @pytest.mark.parametrize(

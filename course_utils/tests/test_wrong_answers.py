@@ -1,10 +1,11 @@
 """A check that has never rejected a wrong answer is no check.
 
-``wrong_answers/stageN.py`` holds ``WRONG_ANSWERS``: for each exercise of the notebook of stage N a
-list of plausible mistakes, each with a name and the source of a whole exercise cell. The check
-must reject every one and say what it expected, what it got and what the likely cause is; it must
-name the exercise where only the stub stands; and it must accept the solution with one line.
-``RIGHT_ANSWERS``, if there, holds right answers that look unusual: the check must accept them, too.
+A mistake that is a function stands beside its check, which must reject it with the likely cause
+under which it stands there, whatever the seed. ``wrong_answers/stageN*.py`` holds what needs a
+whole cell: ``WRONG_ANSWERS``, for each exercise a list of plausible mistakes, each with a name, the
+source of an exercise cell and words of the likely cause that the check must name. A check must name
+the exercise where only the stub stands, and accept the solution with one line; and so
+``RIGHT_ANSWERS``, right answers that look unusual.
 """
 
 import contextlib
@@ -21,12 +22,13 @@ import pytest
 from nbformat import NotebookNode
 
 from course_utils import settings
+from course_utils.checks import core
 from course_utils.exercises import Exercise, exercises, read
 from course_utils.tests.test_release import DOUBLE, TRIPLE, cell_of, sample_notebook
 
 LABSOLUTIONS = settings.CHECKOUT / "labsolutions"
 NOTEBOOKS = sorted(LABSOLUTIONS.glob("*.ipynb"))
-STAGES = sorted(Path(__file__).with_name("wrong_answers").glob("stage*.py"))
+FILES = sorted(Path(__file__).with_name("wrong_answers").glob("stage*.py"))
 
 #: Seconds that a check may take.
 SLOWEST = 2.0
@@ -34,7 +36,19 @@ SLOWEST = 2.0
 #: Cells with this tag are what the exercises need around them: imports and small set-up.
 NEEDED = "needs-for-checks"
 
-WrongAnswers = dict[str, list[tuple[str, str]]]
+WrongAnswers = dict[str, list[tuple[str, str, str]]]
+RightAnswers = dict[str, list[tuple[str, str]]]
+
+
+def answers_of(stage: int) -> tuple[WrongAnswers, RightAnswers]:
+    """The wrong and the unusual right answers to the exercises of a stage, from all its files."""
+    wrong, right = {}, {}
+    for path in FILES:
+        if path.stem.split("_")[0] == f"stage{stage}":
+            module = importlib.import_module(f"{__package__}.wrong_answers.{path.stem}")
+            wrong |= module.WRONG_ANSWERS
+            right |= module.RIGHT_ANSWERS
+    return wrong, right
 
 
 @dataclass
@@ -95,7 +109,7 @@ def execute(source: str, name: str, namespace: dict) -> Outcome:
 
 
 def complaints_about(
-    notebook: NotebookNode, wrong_answers: WrongAnswers, right_answers: WrongAnswers | None = None
+    notebook: NotebookNode, wrong_answers: WrongAnswers, right_answers: RightAnswers | None = None
 ) -> list[str]:
     """Try solution, stub and every wrong or right answer of each exercise on its check.
 
@@ -107,9 +121,10 @@ def complaints_about(
     notebook : NotebookNode
         A solution notebook.
     wrong_answers : dict
-        Exercise id to a list of (name of the mistake, source of the exercise cell).
+        Exercise id to a list of (name of the mistake, source of the exercise cell, words of the
+        likely cause).
     right_answers : dict, optional
-        The same for answers other than the solution that are right, too.
+        (Name, source) of answers other than the solution that are right, too.
 
     Returns
     -------
@@ -142,15 +157,13 @@ def complaints_about(
 
 def _of_exercise(
     exercise: Exercise,
-    wrong: list[tuple[str, str]],
+    wrong: list[tuple[str, str, str]],
     right: list[tuple[str, str]],
     namespace: dict,
 ) -> list[str]:
     complaints = []
-    if len(wrong) < 2:
-        complaints.append(f"{exercise.id}: {len(wrong)} wrong answers; at least two")
-    for texts in zip(*wrong, strict=True):
-        if len(set(texts)) < len(texts):
+    for texts in ({name for name, _, _ in wrong}, {source for _, source, _ in wrong}):
+        if len(texts) < len(wrong):
             complaints.append(f"{exercise.id}: two wrong answers are the same")
 
     def attempt(source: str, name: str) -> Outcome:
@@ -187,7 +200,7 @@ def _of_exercise(
     ):
         complaints.append(f"{exercise.id}: the stub does not name the exercise: {outcome.what}")
 
-    for mistake, source in wrong:
+    for mistake, source, cause in wrong:
         outcome = attempt(source, mistake)
         if outcome.error is None:
             complaints.append(f"{exercise.id}, {mistake}: ACCEPTED by the check")
@@ -195,6 +208,8 @@ def _of_exercise(
             complaints.append(f"{exercise.id}, {mistake}: not an AssertionError: {outcome.what}")
         else:
             line = first_line(outcome.error).lower()
+            if cause.lower() not in line.rpartition("likely cause: ")[2]:
+                complaints.append(f"{exercise.id}, {mistake}: not {cause!r} in {line!r}")
             for part in ("expected", "got", "likely cause"):
                 if part not in line:
                     complaints.append(f"{exercise.id}, {mistake}: no {part!r} in {line!r}")
@@ -209,16 +224,47 @@ def test_there_are_notebooks():
 
 
 def test_each_stage_has_a_notebook_and_wrong_answers():
-    assert [path.stem for path in STAGES] == [f"stage{int(path.name[:2])}" for path in NOTEBOOKS]
+    stages = {path.stem.split("_")[0] for path in FILES}
+    assert stages == {f"stage{int(path.name[:2])}" for path in NOTEBOOKS}
 
 
+#: Seeds of the checks: a student's is 0, the others are a grader's.
+SEEDS = [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))]
+
+CHECKS = {
+    check.__name__: check
+    for stage in range(1, len(NOTEBOOKS) + 1)
+    for check in vars(importlib.import_module(f"course_utils.checks.stage{stage}")).values()
+    if hasattr(check, "exercise")
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_checks_tell_right_from_wrong(path, monkeypatch):
+def test_checks_tell_right_from_wrong(path, seed, monkeypatch):
     monkeypatch.chdir(LABSOLUTIONS)  # where a notebook's kernel runs
-    stage = importlib.import_module(f"{__package__}.wrong_answers.stage{int(path.name[:2])}")
-    right = getattr(stage, "RIGHT_ANSWERS", None)
-    complaints = complaints_about(read(path), stage.WRONG_ANSWERS, right)
+    with core.seeded(seed):
+        complaints = complaints_about(read(path), *answers_of(int(path.name[:2])))
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_each_mistake_is_rejected_with_its_own_cause(name, seed):
+    replays = list(core.replays(CHECKS[name]))
+    complaints = []
+    for cause, answers in replays:
+        try:
+            with core.seeded(seed):
+                CHECKS[name](*answers)
+        except core.CheckFailed as error:
+            if error.cause != cause:
+                complaints.append(f"{cause!r}: {error}")
+        else:
+            complaints.append(f"{cause!r}: ACCEPTED")
+    assert not complaints, "\n".join(complaints)
+    given = CHECKS[name].exercise.endswith(".0")  # the check of a worked cell
+    assert given or len(replays) >= 3
 
 
 # The test itself
@@ -228,12 +274,12 @@ def sample_answers() -> WrongAnswers:
     """Wrong answers for the sample notebook, all of which its checks reject."""
     return {
         "1.1": [
-            ("adds one", DOUBLE.replace("2 * x", "x + 1")),
-            ("squares", "square = lambda x: x * x\ndef double(x):\n    return square(x)"),
+            ("adds one", DOUBLE.replace("2 * x", "x + 1"), ""),
+            ("squares", "square = lambda x: x * x\ndef double(x):\n    return square(x)", ""),
         ],
         "1.2": [
-            ("forgets to add", TRIPLE.replace("total + x", "total")),
-            ("returns nothing", TRIPLE.replace("return total + x", "total + x")),
+            ("forgets to add", TRIPLE.replace("total + x", "total"), ""),
+            ("returns nothing", TRIPLE.replace("return total + x", "total + x"), ""),
         ],
     }
 
@@ -272,20 +318,26 @@ def test_bad_checks_are_noticed(check, complaint, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda answers: answers.pop("1.2"), "1.2: 0 wrong answers; at least two"),
-        (lambda answers: answers["1.1"].pop(), "1.1: 1 wrong answers; at least two"),
         (lambda answers: answers.update({"1.9": []}), "1.9: wrong answers, but no exercise"),
         (
-            lambda answers: answers["1.1"].append(("again", answers["1.1"][0][1])),
+            lambda answers: answers["1.1"].append(("again", answers["1.1"][0][1], "")),
             "1.1: two wrong answers are the same",
         ),
         (
-            lambda answers: answers["1.1"].append(("does not run", "1 / 0")),
+            lambda answers: answers["1.1"].append(("does not run", "1 / 0", "")),
             "1.1, does not run: the cell itself fails with ZeroDivisionError",
         ),
         (
-            lambda answers: answers["1.1"].append(("is right", "def double(x):\n    return x + x")),
+            lambda answers: answers["1.1"].append(
+                ("is right", "def double(x):\n    return x + x", "")
+            ),
             "1.1, is right: ACCEPTED by the check",
+        ),
+        (
+            lambda answers: answers["1.1"].append(
+                ("another cause", "def double(x):\n    return 0", "the moon is full")
+            ),
+            "1.1, another cause: not 'the moon is full' in",
         ),
     ],
 )
@@ -299,7 +351,9 @@ def test_right_answers_that_are_rejected_are_noticed():
     sample, wrong = sample_notebook(), sample_answers()
     unusual = ("adds to itself", "def double(x):\n    return x + x")
     assert complaints_about(sample, wrong, {"1.1": [unusual]}) == []
-    complaints = complaints_about(sample, wrong, {"1.1": wrong["1.1"][:1], "1.9": [unusual]})
+    complaints = complaints_about(
+        sample, wrong, {"1.1": [wrong["1.1"][0][:2]], "1.9": [unusual]}
+    )
     assert complaints[0] == "1.9: right answers, but no exercise"
     assert complaints[1].startswith("1.1, adds one: REJECTED by the check: AssertionError")
 
@@ -327,6 +381,6 @@ def test_checks_can_read_the_source_of_an_answer():
 def test_an_attempt_leaves_nothing_behind():
     notebook = sample_notebook()
     answers = sample_answers()
-    answers["1.1"][0] = ("changes NUMBER", "NUMBER = 7\ndef double(x):\n    return x")
+    answers["1.1"][0] = ("changes NUMBER", "NUMBER = 7\ndef double(x):\n    return x", "")
     cell_of(notebook, "check-1-2").source += "\nassert NUMBER == 4"
     assert complaints_about(notebook, answers) == []

@@ -3,13 +3,12 @@
 A notebook imports this package as ``checks``.
 """
 
+from course_utils.checks.stage1.checkpoint import save_and_load
 from course_utils.checks.stage1.data import collate, fit_to_length, split_by_speaker, vocabulary
+from course_utils.checks.stage1.model import log_softmax_and_nll, mlp
 from course_utils.checks.stage1.training import (
     evaluate,
-    log_softmax_and_nll,
-    mlp,
     overfit_one_batch,
-    save_and_load,
     training_step,
 )
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub

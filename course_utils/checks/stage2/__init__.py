@@ -10,7 +10,8 @@ from course_utils.checks.stage2.convolution import (
     pad_batch,
     receptive_field,
 )
-from course_utils.checks.stage2.network import batch_norm, predict, waveform_cnn
+from course_utils.checks.stage2.network import batch_norm, waveform_cnn
+from course_utils.checks.stage2.prediction import predict
 from course_utils.checks.stage2.training import one_cycle, run_epoch
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
 

@@ -2,323 +2,285 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_utils.checks.agree import agree, gradients_arrive, same
 from course_utils.checks.core import (
-    CheckFailed,
-    Watched,
-    are_logits,
     attempt,
     call,
-    close,
+    chance,
+    check,
     fail,
     generator,
     passed,
-    recognised,
-    same_shape,
 )
 
 # 2.6 - The network
 
+_TABLE = ((1, 32, 80, 16), (32, 32, 3, 1), (32, 64, 3, 1), (64, 64, 3, 1))
 
+
+class _Blocks(nn.Module):
+    """The network of the task, from torch's layers; each argument is a way to go wrong."""
+
+    def __init__(
+        self, classes: int, order: str = "norm relu pool", *, norm: Callable = nn.BatchNorm1d,
+        relu: Callable = nn.ReLU, pool: Callable = nn.MaxPool1d, width: int = 4, bias: bool = True,
+        padding: bool = False, gather: Callable = lambda layers: nn.Sequential(*layers),
+        begin: Callable = lambda x: x, over: Callable = lambda x: x.mean(dim=2),
+        end: Callable = lambda x: x,
+    ):
+        super().__init__()
+        layers = []
+        for inputs, outputs, taps, stride in _TABLE:
+            beside = taps // 2 if padding else 0
+            layers.append(nn.Conv1d(inputs, outputs, taps, stride, beside, bias=bias))
+            made = {"norm": norm(outputs), "relu": relu(), "pool": pool(width)}
+            layers += [made[step] for step in order.split()]
+        self.blocks, self.output = gather(layers), nn.Linear(64, classes)
+        self.begin, self.over, self.end = begin, over, end
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, time) -> logits (batch, classes)."""
+        x = self.begin(x)
+        for layer in self.blocks:
+            x = layer(x)
+        return self.end(self.output(self.over(x)))
+
+
+def _blocks(*order: str, **mistake: object) -> Callable[[int], nn.Module]:
+    return lambda classes: _Blocks(classes, *order, **mistake)
+
+
+CNN_MISTAKES: dict[str, Callable] = {
+    "batch normalisation is missing: two numbers a channel": _blocks("relu pool"),
+    "the convolutions have a bias": _blocks(bias=False),
+    "the last layer has as many outputs as the argument classes says": lambda _: _Blocks(10),
+    "layers in a Python list are not registered: nn.Sequential, nn.ModuleList":
+        _blocks(gather=list),
+    "batch norm keeps running averages, for evaluation":
+        _blocks(norm=lambda channels: nn.BatchNorm1d(channels, track_running_stats=False)),
+    "ReLU comes after batch norm": _blocks("relu norm pool"),
+    "the pooling is the last step of a block": _blocks("pool norm relu"),
+    "each block has a ReLU": _blocks("norm pool"),
+    "nn.ReLU has no upper end: not ReLU6": _blocks(relu=nn.ReLU6),
+    "pooling of 4 samples, not of 2": _blocks(width=2),
+    "max pooling, not the average": _blocks(pool=nn.AvgPool1d),
+    "convolution without padding": _blocks(padding=True),
+    "the loss applies log-softmax, not the model": _blocks(end=lambda x: x.log_softmax(dim=1)),
+    "it works for one second only: take the mean over the time that is left":
+        _blocks(over=lambda x: x.flatten(1)),
+    "one second is right, two are not: take the mean over the time that is left":
+        _blocks(over=lambda x: x[..., -1]),
+    "the mean over the time that is left, not the largest": _blocks(over=lambda x: x.amax(dim=2)),
+    "a longer clip is heard to its end: the mean is over all of its time":
+        _blocks(begin=lambda x: x[..., :8000]),
+    "a clip may be shorter than a second: nothing is to be filled up":
+        _blocks(begin=lambda x: F.pad(x, (0, max(0, 8000 - x.shape[2])))),
+    "a batch of one clip keeps its batch axis: no squeeze()": _blocks(end=torch.squeeze),
+    "no dropout: the same clips have the same logits each time":
+        _blocks(over=nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Dropout())),
+    "stay in torch from input to output: no .detach(), .item(), .data or NumPy":
+        _blocks(over=lambda x: x.detach().mean(dim=2)),
+}
+_UNSTEADY, _DETACHED = list(CNN_MISTAKES)[-2:]
+
+
+def _layers(model: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    found = [layer for layer in model.modules() if isinstance(layer, kind)]
+    return sorted(found, key=lambda layer: tuple(next(layer.parameters()).shape))
+
+
+def _like(model: nn.Module, other: nn.Module) -> nn.Module:
+    """`other` with the weights and averages of `model`, layer for layer."""
+    for kind in (nn.Conv1d, nn.BatchNorm1d, nn.Linear):
+        for mine, theirs in zip(_layers(other, kind), _layers(model, kind), strict=True):
+            mine.load_state_dict(theirs.state_dict())
+    return other
+
+
+def _sizes(model: nn.Module) -> list[tuple[int, ...]]:
+    return sorted(tuple(parameter.shape) for parameter in model.parameters())
+
+
+def _has_its_layers(model: nn.Module, classes: int) -> None:
+    """Fail unless the model has the parameters and the layers of the table."""
+    if not isinstance(model, nn.Module):
+        fail("an nn.Module", type(model).__name__, "class WaveformCNN(nn.Module)")
+    right = _sizes(_Blocks(classes))
+    if (got := _sizes(model)) != right:
+        causes = [cause for cause, make in CNN_MISTAKES.items() if _sizes(make(classes)) == got]
+        causes += ["the table's convolutions with bias, batch norms, and a linear layer from 64"]
+        wanted, count = (sum(map(math.prod, sizes)) for sizes in (right, got))
+        found = f"{count:,}" if count != wanted else f"as many, of the shapes {got}"
+        fail(f"{wanted:,} parameters for {classes} classes", found, causes[0])
+    found = _layers(model, nn.Conv1d)
+    shapes = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in found]
+    if sorted(shapes) != sorted(_TABLE):
+        fail(list(_TABLE), shapes, "each row of the table: in, out, taps, stride")
+    norms = _layers(model, nn.BatchNorm1d)
+    if len(norms) != 4:
+        fail("4 nn.BatchNorm1d", len(norms), "one in each block, for the channels that come out")
+    if any(norm.running_mean is None for norm in norms):
+        cause = "batch norm keeps running averages, for evaluation"
+        fail("running averages", "none", cause)
+
+
+@check("2.6", CNN_MISTAKES)
 def waveform_cnn(model_class: Callable) -> None:
     """Four blocks, a mean over time and a linear layer, with the weights of the answer.
 
     ``model_class(classes)``: four blocks, mean over time, linear
     """
-    for classes, parameters in ((10, 25_290), (35, 26_915)):
+    sizes, random = chance(26), generator(26)
+    for classes in (10, 35, sizes.randint(3, 9)):
         model = call(model_class, classes)
-        got = sum(parameter.numel() for parameter in model.parameters())
-        if got != parameters:
-            listed = "layers in a Python list are not registered: nn.Sequential, nn.ModuleList"
-            known = {
-                parameters - 384: "batch normalisation is missing: two numbers a channel",
-                parameters - 192: "the convolutions have a bias",
-                25_290: "the last layer has as many outputs as the argument classes says",
-                65 * classes: listed,
-                0: listed,
-            }
-            cause = "the table's convolutions with bias, batch norms, and a linear layer from 64"
-            cause = known.get(got, cause)
-            fail(f"{parameters:,} parameters for {classes} classes", f"{got:,}", cause)
-    torch.manual_seed(0)
-    model = model_class(10)
-    layers = [module for module in model.modules() if not list(module.children())]
-    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv1d)]
-    shapes = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in convolutions]
-    expected_shapes = [(1, 32, 80, 16), (32, 32, 3, 1), (32, 64, 3, 1), (64, 64, 3, 1)]
-    if shapes != expected_shapes:
-        fail(expected_shapes, shapes, "each row of the table: in, out, taps, stride")
-    norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm1d)]
-    if len(norms) != 4:
-        fail("4 nn.BatchNorm1d", len(norms), "one in each block, for the channels that come out")
-    linear = [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
+        _has_its_layers(model, classes)
     with torch.no_grad():
-        for norm in norms:  # as after some training: else a wrong order would not be seen
-            norm.weight.uniform_(-2, 2)
-            norm.bias.uniform_(-0.5, 0.5)
-            norm.running_mean.uniform_(-0.1, 0.1)
-            norm.running_var.uniform_(0.5, 2)
+        for norm in _layers(model, nn.BatchNorm1d):  # as after some training, or much of it
+            for values, low, high in (
+                (norm.weight, -6, 6), (norm.bias, -1, 1), (norm.running_mean, -0.3, 0.3),
+                (norm.running_var, 0.2, 2),
+            ):
+                values.uniform_(low, high, generator=random)
+    trained = copy.deepcopy(model)
+    clips = [torch.randn(2, 1, 8000, generator=random)]
+    clips += [torch.randn(1, sizes.randint(15_400, 16_000), 3, generator=random).permute(2, 0, 1)]
+    clips += [torch.randn(1, 1, sizes.randint(6900, 7900), generator=random)]
 
-    def oracle(x, order="norm relu pool", pool=torch.amax, width=4):
-        """The same weights, block by block."""
-        for convolution, norm in zip(convolutions, norms, strict=True):
-            x = F.conv1d(x, convolution.weight, convolution.bias, convolution.stride)
-            for step in order.split():
-                if step == "norm":
-                    x = (x - norm.running_mean[:, None]) / (norm.running_var[:, None] + 1e-5).sqrt()
-                    x = norm.weight[:, None] * x + norm.bias[:, None]
-                elif step == "relu":
-                    x = x.clamp(min=0)
-                else:
-                    steps = x.shape[2] // width
-                    x = pool(x[:, :, : width * steps].unflatten(2, (steps, width)), dim=3)
-        return x.mean(dim=2) @ linear.weight.T + linear.bias
-
-    model.eval()
-    for time in (8000, 16_000):
-        waveforms = torch.randn(3, 1, time, generator=generator(time))
+    def logits(training: bool, x: Tensor, asked: nn.Module | None = None) -> Tensor:
         with torch.no_grad():
-            try:
-                got = call(model, waveforms)
-            except CheckFailed as error:
-                if time == 8000:
-                    raise
-                cause = "it works for one second only: take the mean over the time that is left"
-                got = textwrap.shorten(str(error.__cause__), 120)
-                fail("logits for clips of two seconds, too", got, cause)
-            same_shape(got, (3, 10), "mean over what is left of time, then the linear layer")
-            are_logits(got, "the loss applies log-softmax, not the model")
-            known = {
-                "ReLU comes after batch norm": oracle(waveforms, "relu norm pool"),
-                "the pooling is the last step of a block": oracle(waveforms, "pool norm relu"),
-                "each block has a ReLU": oracle(waveforms, "norm pool"),
-                "max pooling, not the average": oracle(waveforms, pool=torch.mean),
-                "pooling of 4 samples, not of 2": oracle(waveforms, width=2),
-            }
-            if time == 8000:
-                cause = "in each block convolution without padding, batch norm, ReLU, max pooling"
-            else:  # of one second one step is left: its mean, maximum and last step are the same
-                cause = "one second is right, two are not: take the mean over the time that is left"
-            cause = recognised(got, known, cause, 1e-4)
-            close(got, oracle(waveforms), cause, 1e-4, "a logit")
+            return (model if asked is None else asked).train(training)(x)
+
+    def made(make: Callable) -> Callable:
+        return lambda *case: logits(*case, _like(trained, make(classes)))
+
+    if not same(*(attempt(logits, True, clips[0]) for _ in "12"), 1e-6):
+        fail("the same logits for the same clips", "others", _UNSTEADY)
+    mistakes = {cause: made(make) for cause, make in CNN_MISTAKES.items()}
+    otherwise = "in each block convolution without padding, batch norm, ReLU, max pooling"
+    for asked in (clips[:1], clips[1:]):
+        cases = [(training, x) for training in (False, True) for x in asked]
+        model = copy.deepcopy(trained)
+        agree(logits, made(_Blocks), cases, mistakes, otherwise, 1e-4, "a logit")
+    for norm, before in zip(*(_layers(m, nn.BatchNorm1d) for m in (model, trained)), strict=True):
+        if torch.equal(norm.running_mean, before.running_mean):
+            cause = "batch norm keeps running averages, for evaluation"
+            fail("running averages that move in training", "the same as before", cause)
+    if frozen := [name for name, p in model.named_parameters() if not p.requires_grad]:
+        fail("parameters that learn", f"{frozen[0]} frozen", "leave requires_grad as it is")
+    gradients_arrive(model, clips[2:], model.named_parameters(), _DETACHED)
     passed("25,290 parameters for 10 words, and the blocks compute what they should")
 
 
 # 2.7 - Batch normalisation, two ways
 
 
+def _torch_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, training: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The oracle: torch's function, on copies of the averages."""
+    mean, var = mean.detach().clone(), var.detach().clone()
+    return F.batch_norm(x, mean, var, gamma, beta, training), mean, var
+
+
+def _norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, training: bool, *,
+    less: int = 0, kept_less: int = 1, new: float = 0.1, dims: Sequence[int] = (0, 2),
+    own: bool | None = None, updates: bool | None = None, averages: bool = False,
+    inside: float = 1e-5, outside: float = 0.0, detached: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """By hand; each argument behind the star is a way to go wrong."""
+    own_mean = x.mean(dim=dims, keepdim=True)
+    own_var, kept_var = (x.var(dim=dims, correction=n, keepdim=True) for n in (less, kept_less))
+    if detached:
+        own_mean, own_var = own_mean.detach(), own_var.detach()
+    old_mean, old_var = mean, var
+    if training if updates is None else updates:
+        mean = (1 - new) * mean + new * own_mean.amax(dim=(0, 2))
+        var = (1 - new) * var + new * kept_var.amax(dim=(0, 2))
+    if not (training if own is None else own):
+        own_mean, own_var = (mean, var) if averages else (old_mean, old_var)
+        own_mean, own_var = own_mean[:, None], own_var[:, None]
+    y = (x - own_mean) / ((own_var + inside).sqrt() + outside)
+    return gamma[:, None] * y + beta[:, None], mean, var
+
+
+NORM_MISTAKES: dict[str, Callable] = {
+    "the variance that normalises divides by n, not by n - 1": functools.partial(_norm, less=1),
+    "the variance that is kept divides by n - 1": functools.partial(_norm, kept_less=0),
+    "mean and variance of this batch, for each channel: dim=(0, 2); then scale":
+        functools.partial(_norm, own=False, averages=True),
+    "training uses mean and variance of this batch, evaluation the averages":
+        functools.partial(_norm, own=True, updates=True),
+    "evaluation normalises with the averages, not with this batch's own":
+        functools.partial(_norm, own=True),
+    "in training mean and variance of this batch, not the averages of before":
+        functools.partial(_norm, own=False),
+    "evaluation does not change the running averages": functools.partial(_norm, updates=True),
+    "the 1e-5 is added to the variance, under the root":
+        functools.partial(_norm, inside=0, outside=1e-5),
+    "the 1e-5 under the root is missing": functools.partial(_norm, inside=0),
+    "0.9 of the old average and 0.1 of this batch's, not the other way round":
+        functools.partial(_norm, new=0.9),
+    "over all moments of all clips, not of each clip alone: dim=(0, 2)":
+        functools.partial(_norm, dims=(2,)),
+    "each channel has a mean and a variance of its own: dim=(0, 2)":
+        lambda *case: _norm(*case, dims=(0, 1, 2)),
+    "scale by gamma": lambda x, gamma, *rest: _norm(x, torch.ones_like(gamma), *rest),
+    "move by beta": lambda x, gamma, beta, *rest: _norm(x, gamma, 0 * beta, *rest),
+    "return three tensors": lambda *case: _norm(*case)[0],
+    "the result has the dtype of x": lambda *case: [value.double() for value in _norm(*case)],
+    "mean and variance of the batch depend on x, for the gradient, too":
+        functools.partial(_norm, detached=True),
+}
+
+
+def _slopes(function: Callable) -> Callable:
+    """The gradients of a weighted sum of the output, by x, gamma and beta."""
+
+    def slopes(*case: object) -> tuple[Tensor, ...]:
+        leaves = [value.clone().requires_grad_() for value in case[:3]]
+        y = function(*leaves, *case[3:])[0]
+        weights = torch.linspace(0.5, 1.5, y.numel(), dtype=y.dtype).reshape(y.shape).square()
+        return torch.autograd.grad((y * weights).sum(), leaves)
+
+    return slopes
+
+
+@check("2.7", NORM_MISTAKES, draws=False)
 def batch_norm(answer: Callable) -> None:
-    """Equal to torch's layer in both modes, running averages too.
+    """Equal to torch's layer in both modes, running averages and gradients, too.
 
     ``answer(x, gamma, beta, running_mean, running_var, training) -> y, mean, var``
     """
-    random = generator(9)
-    layer = nn.BatchNorm1d(3, dtype=torch.float64)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([0.5, 2.0, -1.0]))
-        layer.bias.copy_(torch.tensor([1.0, 0.0, -3.0]))
-        layer.running_mean.copy_(torch.tensor([0.5, -1.0, 2.0]))
-        layer.running_var.copy_(torch.tensor([0.3, 4.0, 1.5]))
-    mean, var = layer.running_mean.clone(), layer.running_var.clone()
-    shapes = ((4, 5), (2, 7), (3, 1))
-    for batch, time in shapes:
-        x = 3 * torch.randn(batch, 3, time, generator=random, dtype=torch.float64) + 2
-        gamma, beta = layer.weight.detach(), layer.bias.detach()
-        before = mean.clone(), var.clone()
-        for training in (False, True):
-            layer.train(training)
-            expected = layer(x).detach()  # in train mode it also updates its averages
-            result = call(answer, x, gamma, beta, *before, training)
-            if not (isinstance(result, tuple | list) and len(result) == 3):
-                fail(
-                    "(y, running_mean, running_var)", type(result).__name__, "return three tensors"
-                )
-            y, got_mean, got_var = result
-            same_shape(y, (batch, 3, time), "the output has the shape of the input")
-            known = _norm_mistakes(x, gamma, beta, mean, var, training)
-            cause = "gamma * (x - mean) / sqrt(var + 1e-5) + beta, with the running averages"
-            if training:
-                cause = "mean and variance of this batch, for each channel: dim=(0, 2); then scale"
-            close(y, expected, recognised(y, known, cause, 1e-9), 1e-9, "an output")
-            if not (torch.equal(before[0], mean) and torch.equal(before[1], var)):
-                fail("the running averages unchanged", "changed", "make new tensors, not in place")
-            if training:
-                cause = "0.9 * running + 0.1 * batch"
-                swapped = "0.9 of the old average and 0.1 of this batch's, not the other way round"
-                biased = 0.9 * var + 0.1 * x.var(dim=(0, 2), unbiased=False)
-                known_mean = {swapped: 0.1 * mean + 0.9 * x.mean(dim=(0, 2))}
-                known_var = {
-                    swapped: 0.1 * var + 0.9 * x.var(dim=(0, 2)),
-                    "the variance that is kept divides by n - 1": biased,
-                }
-            else:
-                cause = "evaluation does not change the running averages"
-                known_mean = known_var = {}
-            cause_mean = recognised(got_mean, known_mean, cause, 1e-6)
-            close(got_mean, layer.running_mean, cause_mean, 1e-9, "a running mean")
-            cause_var = recognised(got_var, known_var, cause, 1e-6)
-            close(got_var, layer.running_var, cause_var, 1e-9, "a running variance")
-        mean, var = layer.running_mean.clone(), layer.running_var.clone()
-    passed(f"equal to torch in both modes, over {len(shapes)} batches")
-
-
-def _norm_mistakes(
-    x: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    training: bool,
-) -> dict[str, Tensor]:
-    """Causes, and the outputs to which they lead."""
-
-    def normal(mean, var, inside=1e-5, outside=0.0):
-        deviation = (var[:, None] + inside).sqrt() + outside
-        return gamma[:, None] * (x - mean[:, None]) / deviation + beta[:, None]
-
-    running = running_mean, running_var
-    own = x.mean(dim=(0, 2)), x.var(dim=(0, 2), unbiased=False)
-    right, other = (own, running) if training else (running, own)
-    known = {
-        "training uses mean and variance of this batch, evaluation the averages": normal(*other),
-        "the 1e-5 is added to the variance, under the root": normal(*right, 0.0, 1e-5),
-        "the 1e-5 under the root is missing": normal(*right, 0.0),
-    }
-    if training:
-        cause = "the variance that normalises divides by n, not by n - 1"
-        known[cause] = normal(own[0], x.var(dim=(0, 2)))
-    return known
-
-
-# 2.10 - Predict one clip of any length and rate
-
-
-class _Ear(nn.Module):
-    """Hears how many zero crossings there are: a stand-in with a known right answer."""
-
-    def __init__(self):
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape != (1, 1, 8000):
-            return torch.zeros(len(x), 3)  # the check will say what is wrong
-        crossings = (x[..., 1:] * x[..., :-1] < 0).sum(dim=2)[:, 0]  # (batch,)
-        centres = torch.tensor([400.0, 1600.0, 4000.0])
-        return -((crossings[:, None] - centres) / 400).square() + 0 * self.unused
-
-
-def _tone(hz: float, samples: int, rate: int) -> Tensor:
-    return 0.5 * torch.sin(2 * math.pi * hz * torch.arange(samples) / rate + 0.1)[None]
-
-
-def _clips() -> dict[str, tuple[Tensor, int, str | None, list[str]]]:
-    """By name: waveform, sample rate, the word to be heard, and the notes to be made."""
-    quiet = 0.01 * _tone(200.0, 24_000, 8000)
-    quiet[:, :8000] += 0.02  # an offset has a large sum, but little energy
-    quiet[:, 8960:16_960] = _tone(800, 8000, 8000)
-    stereo = _tone(800, 44_100, 44_100) * torch.tensor([[1.0], [0.5]])
-    notes = {
-        "stereo": ["averaged 2 channels", "resampled from 44100 Hz"],
-        "long": ["resampled from 16000 Hz", "kept the loudest second of 12000 samples"],
-    }
-    return {
-        "a quiet second at 8 kHz": (0.002 * _tone(200, 8000, 8000), 8000, "low", []),
-        "0.3 s": (_tone(667, 2400, 8000), 8000, "low", ["padded from 2400 samples"]),
-        "3 s": (quiet, 8000, "middle", ["kept the loudest second of 24000 samples"]),
-        "44.1 kHz stereo": (stereo, 44_100, "middle", notes["stereo"]),
-        "16 kHz, 1.5 s": (_tone(800, 24_000, 16_000), 16_000, "middle", notes["long"]),
-        "silence": (torch.zeros(1, 5000), 16_000, None, ["silence"]),
-        "silence in stereo": (torch.zeros(2, 44_100), 44_100, None, ["silence"]),
-    }
-
-
-def predict(answer: Callable) -> None:
-    """Clips of any length, rate and number of channels reach the network as one second.
-
-    ``answer(model, words, waveform (channel, time), sample_rate) -> word, p, notes``
-    """
-    words = ["low", "middle", "high"]
-    clips = _clips()
-    for name, (waveform, rate, word, notes) in clips.items():
-        model = Watched(_Ear()).train()
-        before = waveform.clone()
-        result = attempt(answer, model, words, waveform, rate)
-        if not (isinstance(result, tuple | list) and len(result) == 3):
-            fail("(word, probability, notes)", type(result).__name__, "return three things")
-        got_word, probability, got_notes = result
-        if word is None:
-            if model.calls or (got_word, probability, got_notes) != (None, 0.0, ["silence"]):
-                got = "a network that was asked" if model.calls else result
-                cause = "look for silence first, and return: every sample is zero"
-                fail("(None, 0.0, ['silence']) for silence", got, cause)
-            continue
-        if not isinstance(got_notes, list | tuple) or list(got_notes) != notes:
-            cause = "average, then resample, then count samples at 8 kHz; the task has the words"
-            if "silence" in str(got_notes):
-                cause = "silence is when every sample is zero; a quiet clip is none"
-            fail(f"notes {notes} for {name}", got_notes, cause)
-        heard = _asked_once(model)
-        exact = not any("loudest" in note for note in notes)
-        _right_second(heard, waveform, rate, name, exact)
-        if got_word != word:
-            cause = "argmax over the classes (dim=1), then the word at that position"
-            fail(f"{word!r} for {name}", repr(got_word), cause)
-        if not isinstance(probability, float) or not 0 <= probability <= 1:
-            cause = "softmax(dim=1) of the logits, then float()"
-            got = textwrap.shorten(f"{type(probability).__name__} {probability}", 60)
-            fail("a float from 0 to 1", got, cause)
-        with torch.no_grad():
-            expected = float(_Ear()(heard).softmax(dim=1).max())
-        cause = "softmax(dim=1) over the classes, at the word that was found"
-        close(probability, expected, cause, 1e-4, "a probability")
-        if not torch.equal(before, waveform):
-            fail("the clip unchanged", "a changed clip", "work on a copy, not in place")
-    passed(f"{', '.join(clips)}: each was handled and said")
-
-
-def _asked_once(model: Watched) -> Tensor:
-    """What the model heard; fail unless it was asked once, as a model is to be asked."""
-    if len(model.calls) != 1:
-        fail("one call of the model", f"{len(model.calls)} calls", "one batch of one clip")
-    training, gradients, heard = model.calls[0]
-    if heard.shape != (1, 1, 8000):
-        cause = "one second at 8 kHz, with a batch axis: waveform[None]"
-        fail("a batch of shape (1, 1, 8000)", tuple(heard.shape), cause)
-    if training:
-        fail("eval mode", "train mode", "call model.eval() before you predict")
-    if gradients:
-        fail("no gradients", "gradients recorded", "with torch.no_grad():")
-    return heard
-
-
-def _right_second(heard: Tensor, waveform: Tensor, rate: int, name: str, exact: bool) -> None:
-    """Fail unless the model heard the right second; with `exact`, sample by sample."""
-    second = _second(waveform, rate)[None]
-    energy = float(heard.square().sum() / second.square().sum())
-    if abs(energy - 1) > 0.02:
-        cause = "the second whose squares have the largest sum, not the first or a peak"
-        if len(waveform) > 1:
-            cause = "the mean of the channels, not their sum, and not the first"
-        elif exact:
-            cause = "the samples as they are, neither louder nor softer"
-        fail(f"a second with the energy of {name}", f"{energy:.2f} of it", cause)
-    if exact and float((heard - second).abs().max()) > 0.01 * float(second.abs().max()):
-        cause = "the clip as it is, then zeros: F.pad(waveform, (0, missing))"
-        fail(f"the samples of {name}", "others, or at another place", cause)
-
-
-def _second(waveform: Tensor, rate: int) -> Tensor:
-    """The loudest second at 8 kHz by brute force, to 10 ms: (1, 8000)."""
-    mono = torchaudio.functional.resample(waveform.mean(dim=0), rate, 8000)
-    mono = F.pad(mono, (0, max(0, 8000 - len(mono))))
-    windows = mono.unfold(0, 8000, 80)
-    return windows[windows.square().sum(dim=1).argmax()][None]
+    sizes, random = chance(27), generator(27)
+    cases = []
+    for batch, channels, time in ((4, 3, 5), (2, 5, 7), (3, 2, 1), (1, 4, sizes.randint(6, 9))):
+        x, (gamma, beta, mean, var) = (
+            torch.randn(*size, generator=random, dtype=torch.float64)
+            for size in ((batch, channels, time), (4, channels))
+        )
+        x, var = 3 * x + 2, var.square() + 0.3
+        x[:, 0] *= 1e-3  # nearly silent, so that 1e-5 counts
+        if batch == 2:
+            x[:, 1], x = 0, x.transpose(1, 2).contiguous().transpose(1, 2)
+        cases += [(x, gamma, beta, mean, var, training) for training in (False, True)]
+    cases += [tuple(v.float() if isinstance(v, Tensor) else v for v in case) for case in cases[:2]]
+    otherwise = (
+        "gamma * (x - mean) / sqrt(var + 1e-5) + beta: in training with mean and variance of this "
+        "batch, for each channel; 0.9 * running + 0.1 * batch is kept"
+    )
+    agree(answer, _torch_norm, cases, NORM_MISTAKES, otherwise, 1e-5)
+    cause = "stay in torch from input to output: no .detach(), .item(), .data or NumPy"
+    gradients_arrive(lambda *leaves: answer(*leaves, *cases[1][3:])[0], cases[1][:3], (), cause)
+    slopes = {mistake: _slopes(make) for mistake, make in NORM_MISTAKES.items()}
+    agree(_slopes(answer), _slopes(_torch_norm), cases[:4], slopes, otherwise, name="a gradient")
+    passed("equal to torch in both modes, over 4 batches")

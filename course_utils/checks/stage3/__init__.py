@@ -11,13 +11,8 @@ from course_utils.checks.stage3.augment import (
     pad,
     shift,
 )
-from course_utils.checks.stage3.features import (
-    dct_matrix,
-    decibels,
-    frame,
-    mel_filterbank,
-    power_spectrum,
-)
+from course_utils.checks.stage3.cepstrum import dct_matrix, decibels, mel_filterbank
+from course_utils.checks.stage3.features import frame, power_spectrum
 from course_utils.checks.stage3.recurrent import lstm_cell, speech_lstm
 from course_utils.checks.stage3.training import accumulation, transfer
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub

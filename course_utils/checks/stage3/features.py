@@ -1,451 +1,236 @@
-"""Checks of features: frames, power spectra, mel filters, decibels, the cosine transform."""
+"""Checks of spectra: frames and a window, the power in each bin."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils.checks.core import (
-    call,
-    close,
-    compare,
-    fail,
-    generator,
-    passed,
-    same_dtype,
-    same_shape,
-    shape_of,
-    unchanged,
-)
+from course_utils.checks.agree import agree
+from course_utils.checks.core import CheckFailed, chance, check, fail, generator, passed
+
+#: What a result may differ in besides its numbers, and what to do about it.
+_KINDS = {
+    "shape": "compare the two shapes: which axis is missing, too long or at another place?",
+    "dtype": "compare the two dtypes: .float() makes torch.float32",
+}
+
+
+def agree_in_kind(
+    answer: Callable, truth: Callable, cases: Iterable[tuple], mistakes: dict[str, Callable],
+    otherwise: str, tolerance: float = 1e-5, name: str = "",
+) -> None:
+    """As agree; where no mistake does just this, one with the same shapes or dtypes is named."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of logarithms of 0, of bands that hold no bin
+        try:
+            agree(answer, truth, cases, mistakes, otherwise, tolerance, name)
+        except CheckFailed as error:
+            for kind, advice in _KINDS.items() if error.cause == otherwise else ():
+                kinds = {cause: _only(kind, mistake) for cause, mistake in mistakes.items()}
+                agree(_only(kind, answer), _only(kind, truth), cases, kinds, advice)
+            raise
+
+
+def _only(kind: str, function: Callable) -> Callable:
+    """Only the shape, or the dtype, of what a function returns."""
+
+    @functools.wraps(function)
+    def only(*arguments: Any) -> str:
+        result = function(*arguments)
+        if not isinstance(result, Tensor):
+            name = type(result).__name__
+            fail("a tensor", name, f"return a torch.Tensor; this is of type {name}")
+        return str(getattr(result, kind))
+
+    return only
+
+
+def with_option(function: Callable, option: str, values: dict[str, Any]) -> dict[str, Callable]:
+    """Mistakes: a function with another value of an option."""
+    return {cause: partial(function, **{option: value}) for cause, value in values.items()}
+
+
+def then(function: Callable, changes: dict[str, Callable]) -> dict[str, Callable]:
+    """Mistakes: what a function returns, changed."""
+    return {
+        cause: lambda *arguments, change=change: change(function(*arguments))
+        for cause, change in changes.items()
+    }
+
 
 # 3.1 - Frames and a window
 
 
+def _frames(waveforms: Tensor, window: int, hop: int) -> Tensor:
+    """The oracle: the middle of frame t is sample t * hop; one number after the other."""
+    time = waveforms.shape[2]
+    hann = [0.5 - 0.5 * math.cos(2 * math.pi * n / window) for n in range(window)]
+
+    def cut(clip: list[float], start: int) -> list[float]:
+        places = range(start, start + window)
+        return [clip[i] * w if 0 <= i < time else 0.0 for i, w in zip(places, hann, strict=True)]
+
+    starts = [t * hop - window // 2 for t in range(1 + time // hop)]
+    return torch.tensor([[cut(clip, s) for s in starts] for clip in waveforms[:, 0].tolist()])
+
+
+def _cut(
+    x: Tensor, window: int, hop: int, weights: Callable = torch.hann_window,
+    pads: Callable = lambda w, h: (w // 2, w // 2), mode: str = "constant",
+) -> Tensor:
+    return F.pad(x, pads(window, hop), mode)[:, 0].unfold(1, window, hop) * weights(window)
+
+
+FRAME_MISTAKES: dict[str, Callable] = {
+    **with_option(_cut, "weights", {
+        "a periodic window: torch.hann_window(window), not a symmetric one":
+            partial(torch.hann_window, periodic=False),
+        "the Hann window is missing": torch.ones,
+        "a Hann window, not a Hamming window": torch.hamming_window,
+        "the Hann window once, not twice": lambda w: torch.hann_window(w) ** 2,
+        "the Hann window as it is, without the root": lambda w: torch.hann_window(w).sqrt(),
+    }),
+    "the window is for each frame, not for the whole clip":
+        lambda x, w, h: _cut(x * torch.hann_window(x.shape[2]), w, h, torch.ones),
+    **with_option(_cut, "pads", {
+        "there are 1 + time // hop frames: pad window // 2 zeros on both sides":
+            lambda w, h: (0, 0),
+        "pad on both sides, not on one: these zeros are in front": lambda w, h: (w // 2, 0),
+        "pad on both sides, not on one: these zeros are behind": lambda w, h: (0, w // 2),
+        "half of the zeros go in front: these are all behind": lambda w, h: (0, w),
+        "half of the zeros go behind: these are all in front": lambda w, h: (w, 0),
+        "pad half a window on each side, not a whole one": lambda w, h: (w, w),
+        "pad half a window on each side, not half a hop": lambda w, h: (h // 2, h // 2),
+        # Only an odd window shows this.
+        "window // 2 zeros, rounded down: these are rounded up": lambda w, h: (-(-w // 2), w // 2),
+    }),
+    "pad with zeros: this is mode 'reflect'": partial(_cut, mode="reflect"),
+    "pad with zeros: this is mode 'replicate'": partial(_cut, mode="replicate"),
+    "pad with zeros: this is mode 'circular'": partial(_cut, mode="circular"),
+    "unfold takes the window first, then the hop":
+        lambda x, w, h: F.pad(x, (w // 2, w // 2))[:, 0].unfold(1, h, w) * torch.hann_window(w),
+    "one frame too many: there are 1 + time // hop": lambda x, w, h: _cut(F.pad(x, (0, h)), w, h),
+    "keep every clip of the batch": lambda x, w, h: _cut(x[:1], w, h),
+    **then(_cut, {
+        "the channel axis goes: waveforms[:, 0]": lambda y: y[:, None],
+        "frames come before samples: (batch, frames, window)": lambda y: y.mT,
+        "samples of a frame, not yet its spectrum": lambda y: torch.fft.rfft(y).abs(),
+        "one frame is missing: there are 1 + time // hop": lambda y: y[:, :-1],
+        "the window has the dtype of the waveforms: float32": lambda y: y.double(),
+    }),
+    # What only a hop that divides the clip shows, or a batch of one.
+    "one frame is missing where hop divides time: there are 1 + time // hop":
+        lambda x, w, h: _frames(x, w, h)[:, : -(-x.shape[2] // h)],
+    "a batch of one keeps its axis: waveforms[:, 0], not .squeeze()":
+        lambda x, w, h: _frames(x, w, h).squeeze(0),
+}  # fmt: skip
+
+
+@check(
+    "3.1", FRAME_MISTAKES, draws=False,
+    hints={"Dimension out of range": "a batch of one keeps its axes: waveforms[:, 0]"},
+)
 def frame(answer: Callable) -> None:
     """Windows around every hop, sample by sample.
 
     ``answer(waveforms (batch, 1, time), window, hop) -> (batch, frames, window)``
     """
-    for batch, time, window, hop in (
-        (2, 16_000, 512, 320),
-        (3, 1003, 64, 50),
-        (1, 10, 32, 8),  # shorter than one window
-        (4, 90, 10, 30),  # a hop longer than the window
-        (1, 4, 2, 2),
-    ):
-        waveforms = torch.rand(batch, 1, time, generator=generator(time)) - 0.3
-        before = waveforms.clone()
-        got = call(answer, waveforms, window, hop)
-        unchanged(before, waveforms, "waveforms")
-        frames = 1 + time // hop
-        known = {
-            (batch, 1, frames, window): "the channel axis goes: waveforms[:, 0]",
-            (batch, window, frames): "frames come before samples: (batch, frames, window)",
-            (batch, 1 + (time - window) // hop, window): (
-                "there are 1 + time // hop frames: pad window // 2 zeros on both sides"
-            ),
-            (batch, 1 + (time - window // 2) // hop, window): "pad on both sides, not on one",
-            (batch, 1 + (time + window) // hop, window): "pad half a window on each side",
-            (batch, frames, window // 2 + 1): "samples of a frame, not yet its spectrum",
-        }
-        shape_of(got, (batch, frames, window), known, "(batch, 1 + time // hop, window)")
-        same_dtype(got, torch.float32, "the window has the dtype of the waveforms: float32")
-        # The oracle: the middle of frame t is sample t * hop; one number after the other.
-        hann = [0.5 - 0.5 * math.cos(2 * math.pi * n / window) for n in range(window)]
-        starts = [t * hop - window // 2 for t in range(frames)]
-        expected = [
-            [
-                [clip[s + n] * hann[n] if 0 <= s + n < time else 0.0 for n in range(window)]
-                for s in starts
-            ]
-            for clip in before[:, 0].tolist()
-        ]
-        cause = "frame t holds samples t * hop - window // 2 and on, times the Hann window"
-        mistakes = partial(_frame_mistakes, before[:, 0], window, hop)
-        compare(got, expected, mistakes, cause, name="a sample")
-    passed("windows around every hop, of five sizes, sample by sample")
+    sizes, random = chance(31), generator(31)
 
+    def drawn(batch: int, odd: int = 0, divided: bool = False) -> tuple[int, int, int, int]:
+        window = 2 * sizes.randint(4, 12) + odd
+        hop = sizes.randint(3, window // 2)
+        # Not a multiple of hop with an odd window, whose last frame padding and unfold leave out.
+        time = hop * sizes.randint(9, 14) + (0 if divided else sizes.randint(1, hop - 2))
+        return batch, time, window, hop
 
-def _frame_mistakes(rows: Tensor, window: int, hop: int) -> dict[str, Tensor]:
-    """Causes, and the frames to which they lead."""
-
-    def cut(weights: Tensor, left: int = window // 2, mode: str = "constant") -> Tensor:
-        padded = F.pad(rows[:, None], (left, window - left), mode=mode)[:, 0]
-        return padded.unfold(1, window, hop) * weights
-
-    hann = torch.hann_window(window)
-    known = {
-        "a periodic window: torch.hann_window(window), not a symmetric one": cut(
-            torch.hann_window(window, periodic=False)
-        ),
-        "the Hann window is missing": cut(torch.ones(window)),
-        "a Hann window, not a Hamming window": cut(torch.hamming_window(window)),
-        "the Hann window once, not twice": cut(hann.square()),
-        "the Hann window as it is, without the root": cut(hann.sqrt()),
-        "half of the zeros go in front: these are all behind": cut(hann, 0),
-        "half of the zeros go behind: these are all in front": cut(hann, window),
-    }
-    for mode in ("reflect", "replicate", "circular"):
-        if window // 2 < rows.shape[1]:
-            known[f"pad with zeros: this is mode {mode!r}"] = cut(hann, mode=mode)
-    return known
+    # As in the notebook; a hop as long as the window, and a longer one; twice the same sizes.
+    ordinary = [(2, 1613, 512, 320), (3, 45, 10, 10), (4, 101, 10, 30), drawn(2), *[drawn(3)] * 2]
+    # An odd window; a hop that divides the clip; one clip, and one shorter than a window.
+    special = [drawn(3, odd=1), drawn(2, divided=True), drawn(1), (1, 10, 32, 8)]
+    otherwise = "frame t holds samples t * hop - window // 2 and on, times the Hann window"
+    for shapes in (ordinary, special):
+        cases = [(torch.rand(b, 1, t, generator=random) - 0.3, w, h) for b, t, w, h in shapes]
+        agree_in_kind(answer, _frames, cases, FRAME_MISTAKES, otherwise, name="a sample")
+    passed(f"windows around every hop, of {len(ordinary + special)} sizes, sample by sample")
 
 
 # 3.2 - The power spectrum
 
 
+def _powers(frames: Tensor) -> Tensor:
+    """The oracle: the sum of the definition, with a cosine and a sine for every bin."""
+    window = frames.shape[2]
+    angle = 2 * math.pi / window * torch.outer(
+        torch.arange(window).double(), torch.arange(window // 2 + 1)
+    )
+    return sum((frames.double() @ wave(angle)).square() for wave in (torch.cos, torch.sin)).float()
+
+
+def _power(frames: Tensor, **options: Any) -> Tensor:
+    return torch.fft.rfft(frames, **options).abs().square()
+
+
+POWER_MISTAKES: dict[str, Callable] = {
+    **then(torch.fft.rfft, {
+        "the square is missing: this is the absolute value": lambda z: z.abs(),
+        "the square once: these are fourth powers": lambda z: z.abs() ** 4,
+        "all bins are twice too large": lambda z: 2 * z.abs() ** 2,
+        "the imaginary part counts, too: abs(), not .real": lambda z: z.real**2,
+        "the real part counts, too: abs(), not .imag": lambda z: z.imag**2,
+        "the absolute value comes first, then the square": lambda z: (z**2).real,
+        "squares of both parts: this adds them as they are": lambda z: (z.real + z.imag) ** 2,
+        "the squares of both parts, added: no decibels yet": lambda z: 20 * z.abs().log10(),
+        "the absolute value first: .abs().square()": lambda z: z**2,
+        "the two parts of a complex number make one power": lambda z: torch.view_as_real(z) ** 2,
+    }),
+    "no division by the window's length": partial(_power, norm="ortho"),
+    "no division by the square of the window's length": partial(_power, norm="forward"),
+    "the transform runs over the samples: the last axis": partial(_power, dim=1),
+    "the transform runs over the samples, not over the clips": partial(_power, dim=0),
+    **then(_power, {
+        "bins are not doubled for the half that is not there":
+            lambda p: torch.cat([p[..., :1], 2 * p[..., 1:-1], p[..., -1:]], -1),
+        "each power as it is, not relative to the loudest": lambda p: p / p.max(),
+        "a spectrum for each frame: no sum or mean over them": lambda p: p.mean(1),
+        "frames come before bins": lambda p: p.mT,
+        "keep the last bin, too: there are window // 2 + 1": lambda p: p[..., :-1],
+        "keep the first bin, too: there are window // 2 + 1": lambda p: p[..., 1:],
+        "stay in float32": lambda p: p.double(),
+    }),
+    "the frames have had their Hann window already":
+        lambda x: _power(x * torch.hann_window(x.shape[2])),
+    "the frames as they are: their mean is bin 0": lambda x: _power(x - x.mean(2, keepdim=True)),
+    "the second half mirrors the first: torch.fft.rfft": lambda x: torch.fft.fft(x).abs() ** 2,
+    # What only silence shows, or a batch of one.
+    "silence has no power: add nothing": lambda x: _powers(x) + 1e-10,
+    "a batch of one keeps its axis: no .squeeze()": lambda x: _powers(x).squeeze(0),
+}  # fmt: skip
+
+
+@check("3.2", POWER_MISTAKES, draws=False)
 def power_spectrum(answer: Callable) -> None:
     """Equal to sums of cosines and sines.
 
     ``answer(frames (batch, frames, window)) -> (batch, frames, window // 2 + 1)``
     """
-    time = torch.arange(32)
-    tone = 0.5 * torch.cos(2 * math.pi * 3 * time / 32).repeat(2, 3, 1)
-    random = generator(2)
-    cases = [tone, *(torch.randn(*size, generator=random) for size in ((2, 5, 64), (3, 4, 50)))]
-    for frames in cases:
-        before = frames.clone()
-        got = call(answer, frames)
-        unchanged(before, frames, "frames")
-        batch, count, window = frames.shape
-        known = {
-            (batch, count // 2 + 1, window): "the transform runs over the samples: the last axis",
-            (batch // 2 + 1, count, window): "the transform runs over the samples: the last axis",
-            (batch, window // 2 + 1, count): "frames come before bins",
-            (batch, count, window // 2 + 1, 2): "the two parts of a complex number make one power",
-            (batch, count, window // 2): "keep the last bin, too: there are window // 2 + 1",
-            (batch, count, window): "the second half mirrors the first: torch.fft.rfft",
-        }
-        shape_of(got, (batch, count, window // 2 + 1), known, "(batch, frames, window // 2 + 1)")
-        if got.is_complex():
-            fail("real numbers", "complex numbers", "the absolute value first: .abs().square()")
-        same_dtype(got, torch.float32, "stay in float32")
-        if bool((got < 0).any()):
-            cause = "the squares of both parts, added: no decibels yet"
-            fail("powers, which are never negative", f"{float(got.min()):.4g}", cause)
-        # The oracle: the sum of the definition, with a cosine and a sine for every bin.
-        bins = torch.arange(window // 2 + 1, dtype=torch.float64)
-        angle = 2 * math.pi * torch.arange(window, dtype=torch.float64)[:, None] * bins / window
-        real, imaginary = frames.double() @ angle.cos(), frames.double() @ angle.sin()
-        expected = real.square() + imaginary.square()
-        if frames is tone:  # the worked example in closed form
-            expected = torch.zeros(2, 3, 17, dtype=torch.float64)
-            expected[..., 3] = (0.5 * 32 / 2) ** 2
-        mistakes = partial(_power_mistakes, real, imaginary, frames)
-        cause = "the squared absolute value of each bin of the Fourier transform"
-        compare(got, expected, mistakes, cause, 1e-4, "a power")
-    passed("(A * window / 2) ** 2 for a cosine, and sines and cosines for noise")
-
-
-def _power_mistakes(real: Tensor, imaginary: Tensor, frames: Tensor) -> dict[str, Tensor]:
-    """Causes, and the spectra to which they lead."""
-    power = real.square() + imaginary.square()
-    window = frames.shape[2]
-    both = torch.full((power.shape[2],), 2.0)
-    both[[0, -1]] = 1
-    again = torch.fft.rfft(frames * torch.hann_window(window)).abs().square()
-    return {
-        "the square is missing: this is the absolute value": power.sqrt(),
-        "the square once: these are fourth powers": power.square(),
-        "no division by the window's length": power / window,
-        "no division by the square of the window's length": power / window**2,
-        "the absolute value is not divided by the window's length": power.sqrt() / window,
-        "bins are not doubled for the half that is not there": power * both,
-        "all bins are twice too large": 2 * power,
-        "the frames have had their Hann window already": again,
-        "the imaginary part counts, too: abs(), not .real": real.square(),
-        "square both parts, then add": (real - imaginary).square(),
-        "squares of both parts: this adds them as they are": (real + imaginary).square(),
-    }
-
-
-# 3.3 - A mel filterbank
-
-
-def mel_filterbank(answer: Callable) -> None:
-    """Every weight as worked out by hand.
-
-    ``answer(bands, bins, sample_rate) -> (bins, bands)``
-    """
-    for bands, bins, rate in ((40, 257, 16_000), (6, 33, 8000), (11, 101, 22_050), (1, 5, 16_000)):
-        got = call(answer, bands, bins, rate)
-        known = {
-            (bands, bins): "a row for each bin, a column for each band: transpose",
-            (bins, bands + 2): "a triangle needs three points: two fewer triangles than points",
-            (bins, bands + 1): "a triangle needs three points: two fewer triangles than points",
-            (bins, bands - 2): "bands + 2 points make as many triangles as there are bands",
-            (bins, bands - 1): "bands + 2 points make as many triangles as there are bands",
-        }
-        shape_of(got, (bins, bands), known, "a row for each bin, a column for each band")
-        same_dtype(got, torch.float32, "the spectra are float32, and so are the weights")
-        compare(
-            got,
-            _filters(bands, bins, rate),
-            partial(_filter_mistakes, bands, bins, rate),
-            "triangle b rises from 0 at point b to 1 at point b + 1, and is 0 again at point b + 2",
-            1e-4,
-            "a weight",
-        )
-    passed("every weight of 40, 6, 11 and 1 triangles, as worked out by hand")
-
-
-def _mel(hz: float) -> float:
-    return 2595 * math.log10(1 + hz / 700)
-
-
-def _hz(mel: float) -> float:
-    return 700 * (10 ** (mel / 2595) - 1)
-
-
-def _points(bands: int, top: float, to_mel: Callable = _mel, to_hz: Callable = _hz) -> list[float]:
-    """Points in Hz, evenly spaced in mel."""
-    return [to_hz(to_mel(top) * point / (bands + 1)) for point in range(bands + 2)]
-
-
-def _triangle(x: float, low: float, top: float, high: float) -> float:
-    rising = (x - low) / (top - low) if top > low else float(x >= low)
-    falling = (high - x) / (high - top) if high > top else float(x <= high)
-    return max(0.0, min(rising, falling))
-
-
-def _weights(bins: list[float], points: list[float], triangle: Callable = _triangle) -> Tensor:
-    """The oracle: plain arithmetic, weight by weight: (bins, bands)."""
-    bands = range(len(points) - 2)
-    weights = [[triangle(x, *points[band : band + 3]) for band in bands] for x in bins]
-    return torch.tensor(weights, dtype=torch.float64)
-
-
-def _filters(bands: int, bins: int, rate: float) -> Tensor:
-    return _weights([i * rate / 2 / (bins - 1) for i in range(bins)], _points(bands, rate / 2))
-
-
-def _filter_mistakes(bands: int, bins: int, rate: int) -> dict[str, Tensor]:
-    """Causes, and the filters to which they lead."""
-    top = rate / 2
-    width = top / (bins - 1)
-    hz = [i * width for i in range(bins)]
-    points = _points(bands, top)
-    right = _weights(hz, points)
-    area = torch.tensor(
-        [2 / (high - low) for low, high in zip(points, points[2:], strict=False)],
-        dtype=torch.float64,
-    )
-
-    def unclamped(x: float, low: float, top: float, high: float) -> float:
-        return min((x - low) / (top - low), (high - x) / (high - top))
-
-    def tutorial(rounded: Callable) -> Tensor:
-        """Points that fall on bins, as in many a tutorial."""
-        return _weights(list(range(bins)), [rounded(point / width) for point in points])
-
-    def exponential(mel: float) -> float:
-        return 700 * (math.exp(min(mel / 2595, 700)) - 1)
-
-    def natural(hz: float) -> float:
-        return 2595 * math.log(1 + hz / 700)
-
-    def kilohertz(hz: float) -> float:  # the formula of the Auditory Toolbox: linear, then log
-        return hz / 200 * 3 if hz < 1000 else 15 + math.log(hz / 1000) * 27 / math.log(6.4)
-
-    def from_kilohertz(mel: float) -> float:
-        return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
-
-    wide = [i * rate / (bins - 1) for i in range(bins)]
-    short = [i * top / bins for i in range(bins)]
-    on_bins = "the points lie where they lie: do not round them to bins"
-    sums = right.sum(dim=0).clamp(min=1e-12)
-    return {
-        "a logarithm to the base 10: this one is natural, and 10 ** does not undo it": _weights(
-            hz, _points(bands, top, to_mel=natural)
-        ),
-        "10 ** (mel / 2595) undoes the logarithm to the base 10, exp does not": _weights(
-            hz, _points(bands, top, to_hz=exponential)
-        ),
-        "the formula is 2595 log10(1 + hz / 700): this is another scale": _weights(
-            hz, _points(bands, top, kilohertz, from_kilohertz)
-        ),
-        "the points are evenly spaced in mel, not in Hz": _weights(
-            hz, [top * point / (bands + 1) for point in range(bands + 2)]
-        ),
-        "the triangles rise and fall linearly in Hz, not in mel": _weights(
-            [_mel(x) for x in hz], [_mel(point) for point in points]
-        ),
-        "every triangle has the height 1: no division by its width": right * area,
-        "every triangle has the height 1: its sum does not matter": right / sums,
-        "outside of its triangle a weight is 0, not negative": _weights(hz, points, unclamped),
-        "the last bin lies at half of the sample rate, not at the rate": _weights(wide, points),
-        "the points end at half of the sample rate": _weights(hz, _points(bands, rate)),
-        "bins and points end at half of the sample rate": _weights(wide, _points(bands, rate)),
-        "bins - 1 steps lead from the first bin to the last": _weights(short, points),
-        "the points start at 0 Hz, the first triangle at the first point": _weights(
-            hz, [*_points(bands + 1, top)[1:]]
-        ),
-        on_bins: tutorial(math.floor),
-        on_bins + ": the nearest is not good enough": tutorial(round),
-        on_bins + ", and not up": tutorial(math.ceil),
-        on_bins + ", nor by bins + 1": _weights(
-            list(range(bins)), [math.floor((2 * bins - 1) * point / rate) for point in points]
-        ),
-    }
-
-
-# 3.4 - Decibels, clip by clip
-
-
-def decibels(answer: Callable) -> None:
-    """Levels in plain Python, each clip with 80 dB of its own.
-
-    ``answer(power (batch, frames, bands)) -> the same shape, in dB``
-    """
-    random = generator(4)
-    # 0, -90, -40, -100, -20 and -10 dB: the second and the fourth come up to -80 dB.
-    hand = torch.tensor([[[1.0, 1e-9], [1e-4, 0.0], [0.01, 0.1]]])
-    loudness = torch.tensor([1e3, 1e-6, 1.0, 0.0])[:, None, None]
-    power = loudness * 10 ** (-11 * torch.rand(4, 7, 5, generator=random))
-    power[0, 2, 3] = power[1, 2, 3] = 0
-    for values in (hand, power):
-        before = values.clone()
-        got = call(answer, values)
-        unchanged(before, values, "powers")
-        same_shape(got, tuple(values.shape), "one number for each power")
-        same_dtype(got, torch.float32, "stay in float32")
-        # The oracle: plain Python.
-        rows = [
-            [10 * math.log10(max(x, 1e-10)) for x in clip] for clip in before.flatten(1).tolist()
-        ]
-        rows = [[max(x, max(clip) - 80) for x in clip] for clip in rows]
-        expected = torch.tensor(rows, dtype=torch.float64).reshape(values.shape)
-        if bool(got.isinf().any() | got.isnan().any()):
-            cause = "the logarithm of 0 is no number: clamp(min=1e-10) before it"
-            fail("numbers", "infinity or not a number", cause)
-        cause = "10 log10 of the power, at least 1e-10; then clip by clip 80 dB from its loudest"
-        compare(got, expected, partial(_decibel_mistakes, before), cause, 1e-5, "a level")
-    passed("loud, quiet and silent clips in one batch, each with 80 dB of its own")
-
-
-def _decibel_mistakes(power: Tensor) -> dict[str, Tensor]:
-    """Causes, and the levels to which they lead."""
-    power = power.double()
-    level = 10 * power.clamp(min=1e-10).log10()
-    own = level.amax(dim=(1, 2), keepdim=True)
-
-    def above(level: Tensor, floor: Tensor | float) -> Tensor:
-        return torch.maximum(level, torch.as_tensor(floor, dtype=level.dtype))
-
-    added = 10 * (power + 1e-10).log10()
-    natural = 10 * power.clamp(min=1e-10).log()
-    bare = power.clamp(min=1e-10).log10()
-    return {
-        "the loudest value of each clip, not of the whole batch": above(level, level.max() - 80),
-        "80 dB below the loudest are missing": level,
-        "80 dB below the loudest of the clip, not of each frame": above(
-            level, level.amax(dim=2, keepdim=True) - 80
-        ),
-        "80 dB below the loudest of the clip, not of each band": above(
-            level, level.amax(dim=1, keepdim=True) - 80
-        ),
-        "80 dB below the loudest of the clip, not below 0 dB": above(level, -80),
-        "the loudest value keeps its level: it is not taken off": above(level, own - 80) - own,
-        "10 times the logarithm: a power is squared already": above(2 * level, 2 * own - 80),
-        "the logarithm to the base 10, not the natural one": above(
-            natural, natural.amax(dim=(1, 2), keepdim=True) - 80
-        ),
-        "the factor 10 is missing: these are bels": above(bare, bare.amax((1, 2), True) - 80),
-        "the factor 10 comes before the 80 dB": 10 * above(bare, bare.amax((1, 2), True) - 80),
-        "the larger of power and 1e-10, not their sum": above(
-            added, added.amax(dim=(1, 2), keepdim=True) - 80
-        ),
-        "what is too quiet comes up to the floor, and not down to -100": torch.where(
-            level < own - 80, torch.tensor(-100.0, dtype=level.dtype), level
-        ),
-        "nothing is lower than the floor; what is louder stays": torch.minimum(level, own - 80),
-    }
-
-
-# 3.5 - The discrete cosine transform
-
-
-def dct_matrix(answer: Callable) -> None:
-    """Every entry by its definition; the columns are orthonormal.
-
-    ``answer(coefficients, bands) -> (bands, coefficients)``
-    """
-    for coefficients, bands in ((12, 40), (5, 8), (23, 23), (2, 2)):
-        got = call(answer, coefficients, bands)
-        shape_of(
-            got,
-            (bands, coefficients),
-            {
-                (
-                    coefficients,
-                    bands,
-                ): "a row for each band, a column for each coefficient: transpose"
-            },
-            "a row for each band, a column for each coefficient",
-        )
-        same_dtype(got, torch.float32, "the levels are float32, and so is the matrix")
-        mistakes = partial(_cosine_mistakes, coefficients, bands)
-        cause = "sqrt(2 / bands) * cos(pi / bands * (n + 1/2) * k), first column / sqrt(2)"
-        compare(got, _cosines(coefficients, bands), mistakes, cause, 1e-5, "an entry")
-        product = got.double().T @ got.double()
-        close(product, torch.eye(coefficients), "the columns are orthonormal", 1e-4)
-    passed("every entry of four sizes; the columns have length 1 and right angles")
-
-
-def _cosines(
-    coefficients: int,
-    bands: int,
-    *,
-    half: float = 0.5,
-    first: int = 0,
-    length: float | None = None,
-    wave: Callable = math.cos,
-) -> Tensor:
-    """The definition, entry by entry, with what may be wrong in it: (bands, coefficients)."""
-
-    def entry(n: int, k: int) -> float:
-        scale = math.sqrt((1 if k == 0 else 2) / bands)
-        return scale * wave(math.pi / (length or bands) * (n + half) * k)
-
-    rows = [[entry(n, k) for k in range(first, first + coefficients)] for n in range(bands)]
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def _cosine_mistakes(coefficients: int, bands: int) -> dict[str, Tensor]:
-    """Causes, and the matrices to which they lead."""
-    right = _cosines(coefficients, bands)
-    first = torch.ones(coefficients, dtype=torch.float64)
-    first[0] = math.sqrt(2)
-    row = torch.ones(bands, 1, dtype=torch.float64)
-    row[0] = math.sqrt(0.5)
-    scale = math.sqrt(2 / bands)
-    return {
-        "the first column is to be divided by sqrt(2)": right * first,
-        "the first column is divided by sqrt(2), not by 2": right / first,
-        "the first column is divided by sqrt(2), not multiplied": right * first.square(),
-        "all columns are divided by sqrt(2): only the first should be": right * first / 2**0.5,
-        "the first column is divided by sqrt(2), not the first row": right * first * row,
-        "the factor sqrt(2 / bands) is missing": right / scale,
-        "the factor sqrt(2 / bands) is missing, and the first column's": right * first / scale,
-        "the factor is sqrt(2 / bands): this is 2": right * first / scale * 2,
-        "the factor is sqrt(2 / bands): the root is missing": right * scale,
-        "the 1/2 is missing: (n + 1/2)": _cosines(coefficients, bands, half=0),
-        "n + 1/2, with n from 0": _cosines(coefficients, bands, half=1.5),
-        "n + 1/2, not n + 1": _cosines(coefficients, bands, half=1.0),
-        "the first coefficient is number 0": _cosines(coefficients, bands, first=1),
-        "the first coefficient is number 0, and divided by sqrt(2)": _cosines(
-            coefficients, bands, first=1
-        )
-        / first,
-        "pi is divided by the number of bands, not of coefficients": _cosines(
-            coefficients, bands, length=coefficients
-        ),
-        "pi is divided by bands": _cosines(coefficients, bands, length=bands - 1),
-        "pi / bands, not 2 pi / bands": _cosines(coefficients, bands, length=bands / 2),
-        "cosines, not sines": _cosines(coefficients, bands, wave=math.sin),
-    }
+    sizes, random = chance(32), generator(32)
+    # An even window and an odd one; twice the same sizes.
+    shapes = [(*sizes.sample(range(2, 9), 2), 2 * sizes.randint(8, 24) + odd) for odd in (0, 1)]
+    cases = [(torch.randn(*size, generator=random) + 0.5,) for size in (*shapes, shapes[0])]
+    window = sizes.randint(16, 48)
+    tone = torch.cos(2 * math.pi * sizes.randint(2, 6) * torch.arange(window) / window)
+    cases.append((sizes.uniform(0.5, 2) * tone.repeat(2, 3, 1),))
+    otherwise = "the squared absolute value of each bin of the Fourier transform"
+    agree_in_kind(answer, _powers, cases, POWER_MISTAKES, otherwise, 1e-4, "a power")
+    cases, otherwise = [(torch.zeros(1, 3, window),)], "silence has no power"
+    agree_in_kind(answer, _powers, cases, POWER_MISTAKES, otherwise, 1e-11, "a power")
+    passed("sums of sines and cosines give the same for noise, for a tone and for silence")

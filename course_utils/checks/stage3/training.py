@@ -2,254 +2,432 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_utils.checks.core import (
-    CheckFailed,
-    Watched,
-    attempt,
-    call,
-    close,
-    compare,
-    fail,
-    generator,
-    own_random,
-    passed,
-)
+from course_utils.checks.agree import agree
+from course_utils.checks.core import Watched, attempt, chance, check, fail, generator, passed
 
 # 3.10 - Carry weights over, and freeze them
 
 
-def _small_model() -> nn.Module:
+class _Small(nn.Module):
     """A network whose names and shapes set traps."""
 
-    class Small(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = nn.Parameter(torch.full((1,), 0.5))
-            self.body = nn.ModuleDict(
-                {"first": nn.Linear(6, 5), "norm": nn.BatchNorm1d(5), "output": nn.Linear(5, 5)}
-            )
-            self.output = nn.Linear(5, 3)
+    def __init__(self, inputs: int, hidden: int, classes: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((1,), 0.5))
+        first, last = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+        self.body = nn.ModuleDict({"first": first, "norm": nn.BatchNorm1d(hidden), "output": last})
+        self.output = nn.Linear(hidden, classes)
 
-        def forward(self, x):
-            for layer in self.body.values():
-                x = layer(x).tanh()
-            return self.output(self.scale * x)
+    def __repr__(self) -> str:
+        return "the model"
 
-    return Small()
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.body.values():
+            x = layer(x).tanh()
+        return self.output(self.scale * x)
 
 
-@own_random
+_but = functools.partial  #: a right answer, but for a part
+
+
+class _Weights(dict):
+    """Weights that do not fill a message with their numbers."""
+
+    def __repr__(self) -> str:
+        return "the weights"
+
+
+def _load(
+    model: nn.Module, weights: dict[str, Tensor],
+    fits: Callable = lambda new, old: new.shape == old.shape,
+    copy: Callable = lambda old, new: old.copy_(new),
+    tensors: Callable = lambda model: model.state_dict(),
+) -> list[str]:
+    """A right answer; a mistake replaces a part of it."""
+    left = []
+    with torch.no_grad():
+        for name, old in tensors(model).items():
+            if name in weights and fits(weights[name], old):
+                copy(old, weights[name])
+            else:
+                left.append(name)
+    return left
+
+
+def _matching(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    state = model.state_dict()
+    return {n: w for n, w in weights.items() if n in state and w.shape == state[n].shape}
+
+
+def _own(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors that are in a model, and not only tensors that share their numbers."""
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    return {name: tensors[name] for name in model.state_dict()}
+
+
+def _share(old: Tensor, new: Tensor) -> None:
+    old.data = new
+
+
+def _replace(model: nn.Module, weights: dict[str, Tensor]) -> list[str]:
+    copies = {name: value.clone() for name, value in _matching(model, weights).items()}
+    return model.load_state_dict(copies, strict=False, assign=True).missing_keys
+
+
+_SHAPES = (
+    "what has not the name and the shape stays as it was: compare tensor.shape; as many numbers "
+    "is not enough, nor that they can spread"
+)
+_REFUSED = (
+    "load_state_dict refuses other shapes, with strict=False, too: first leave out what does not "
+    "match"
+)
+_ORDER = "the order of model.state_dict(): go through it, not through weights or a set"
+_REPLACED = "an optimiser holds the tensors that are there: copy into them, do not replace them"
+_SHARED = "the model shares memory with weights: copy the numbers, with copy_ or .clone()"
+_LIST = "collect the names that were left, in a list"
+
+LOAD_MISTAKES: dict[str, Callable] = {
+    _REFUSED: lambda model, weights: model.load_state_dict(weights, strict=False).missing_keys,
+    _SHAPES: _but(
+        _load,
+        fits=lambda new, old: new.numel() == old.numel(),
+        copy=lambda old, new: old.copy_(new.reshape(old.shape)),
+    ),
+    "running averages are tensors of the model, too: go through state_dict()":
+        _but(_load, tensors=lambda model: dict(model.named_parameters())),
+    "a new dictionary does not change the model: load_state_dict or copy_":
+        _but(_load, copy=lambda old, new: None),
+    "an empty list of what was left: return the names": lambda *given: _load(*given)[:0],
+    "the names of what was left, not of what was loaded": lambda model, weights:
+        [name for name in model.state_dict() if name not in _load(model, weights)],
+    _ORDER: lambda *given: sorted(_load(*given)),
+    "names of the model only: what is in weights alone is ignored": lambda model, weights:
+        _load(model, weights) + [name for name in weights if name not in model.state_dict()],
+    "left are names with another shape, too": lambda model, weights:
+        [name for name in _load(model, weights) if name not in weights],
+    "left are names that weights lacks, too": lambda model, weights:
+        [name for name in _load(model, weights) if name in weights],
+    _LIST: lambda *given: set(_load(*given)),
+    _REPLACED: _replace,
+    "loading freezes nothing": lambda model, weights: _load(model.requires_grad_(False), weights),
+    "loading thaws nothing": lambda model, weights: _load(model.requires_grad_(True), weights),
+    _SHARED: _but(_load, copy=_share, tensors=_own),
+}
+
+
+def _freeze(
+    model: nn.Module, prefix: str,
+    learns: Callable = lambda name, prefix: name.startswith(prefix),
+    switch: Callable = lambda parameter, learns: parameter.requires_grad_(learns),
+    listed: Callable = lambda model, wanted: [p for p in model.parameters() if p.requires_grad],
+) -> list[nn.Parameter]:
+    """A right answer; a mistake replaces a part of it."""
+    for name, parameter in model.named_parameters():
+        switch(parameter, learns(name, prefix))
+    return listed(model, [p for n, p in model.named_parameters() if learns(n, prefix)])
+
+
+_NOTHING = (
+    "nothing was changed: parameter.requires_grad_(...) of named_parameters(); on tensors of "
+    "state_dict() it has no effect"
+)
+_TWICE = "return a list: the optimiser and you will both go through it"
+_PREFIX = "only the parameters whose name starts with the prefix learn"
+_COPIES = "the list holds the model's own parameters that learn, each once"
+
+FREEZE_MISTAKES: dict[str, Callable] = {
+    _NOTHING: _but(_freeze, switch=lambda p, learns: None, listed=lambda model, wanted: wanted),
+    "parameter.requires_grad_(False) for every other name of named_parameters()":
+        _but(_freeze, switch=lambda p, learns: p.requires_grad_(learns or p.requires_grad)),
+    "requires_grad_(True) for every name that starts with the prefix: it may have been frozen "
+    "before": _but(_freeze, switch=lambda p, learns: p.requires_grad_(learns and p.requires_grad)),
+    "those with the prefix learn, not all the others":
+        _but(_freeze, learns=lambda name, prefix: not name.startswith(prefix)),
+    "the name starts with the prefix: name.startswith(prefix)":
+        _but(_freeze, learns=lambda name, prefix: prefix in name),
+    "the prefix is only the start of the name: name.startswith(prefix)":
+        _but(_freeze, learns=lambda name, prefix: name == prefix),
+    "the prefix may have several parts: name.startswith(prefix)":
+        _but(_freeze, learns=lambda name, prefix: name.split(".")[0] == prefix),
+    "the prefix may end within a part of the name: name.startswith(prefix)":
+        _but(_freeze, learns=lambda name, prefix: f"{name}.".startswith(f"{prefix}.")),
+    "weights and biases: all whose name starts with the prefix":
+        _but(_freeze, learns=lambda n, prefix: n.startswith(prefix) and not n.endswith("bias")),
+    _TWICE: lambda *given: iter(_freeze(*given)),
+    "the optimiser takes the parameters themselves, not their names":
+        _but(_freeze, listed=lambda m, _: [n for n, p in m.named_parameters() if p.requires_grad]),
+    _COPIES: lambda *given: [nn.Parameter(p.clone()) for p in _freeze(*given)],
+    "leave out the frozen ones: weight decay and momentum would still move them":
+        _but(_freeze, listed=lambda model, _: [*model.parameters()]),
+    "the parameters that learn, not those that are frozen":
+        _but(_freeze, listed=lambda m, _: [p for p in m.parameters() if not p.requires_grad]),
+}
+
+
+@check(
+    "3.10", [LOAD_MISTAKES, FREEZE_MISTAKES], truth=(_load, _freeze),
+    hints={"loading state_dict": _REFUSED},
+)
 def transfer(load_matching: Callable, freeze_all_but: Callable) -> None:
     """What fits is copied, what is frozen stays as it is.
 
     ``load_matching(model, weights) -> names``, ``freeze_all_but(model, prefix) -> list``
     """
-    _loads(load_matching)
-    for prefix in ("output", "body.norm", "output.bias", ""):
-        _freezes(freeze_all_but, prefix)
-    passed("what fits is copied, what is frozen stays as it is to the last bit")
-
-
-def _loads(answer: Callable) -> None:
-    random = generator(6)
+    sizes, random = chance(6), generator(6)
+    inputs, hidden, classes, others = sizes.sample(range(3, 10), 4)
 
     def numbers(tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():
-            return torch.full_like(tensor, 7)
+            return torch.full_like(tensor, sizes.randint(2, 9))
         return torch.randn(tensor.shape, generator=random) + 3
 
-    model = _small_model()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    weights = {name: numbers(value) for name, value in reversed(list(before.items()))}
-    weights["output.weight"] = numbers(torch.empty(8, 5))  # another number of classes
-    weights["output.bias"] = numbers(torch.empty(8))
-    weights["body.first.weight"] = numbers(torch.empty(5, 6).T)  # as many numbers, turned round
-    weights["body.norm.bias"] = numbers(torch.empty(1))  # could be spread over all five
-    weights["decoder.weight"] = numbers(torch.empty(2, 2))
+    model = _Small(inputs, hidden, classes)
+    model.body["norm"].eval()  # its mode is not the others'
+    for parameter in model.body["first"].parameters():
+        parameter.requires_grad_(False)
+    same = {name: numbers(value) for name, value in reversed(model.state_dict().items())}
+    few = {name: same[name] for name in ("body.norm.num_batches_tracked", "output.bias")}
+    weights = same | {
+        "output.weight": numbers(torch.empty(others, hidden)),  # another number of classes
+        "output.bias": numbers(torch.empty(others)),
+        "body.first.weight": numbers(torch.empty(inputs, hidden)),  # as many numbers
+        "body.norm.bias": numbers(torch.empty(1)),  # could be spread over all
+        "decoder.weight": numbers(torch.empty(2, 2)),
+    }
     del weights["body.output.bias"]
-    kept = {name: value.clone() for name, value in weights.items()}
-    names = list(weights)
-    left = [name for name in before if name not in kept or kept[name].shape != before[name].shape]
-    parameters = {name: id(value) for name, value in model.named_parameters()}
-    try:
-        got = call(answer, model, weights)
-    except CheckFailed as error:
-        if "loading state_dict" not in str(error.__cause__):
-            raise
-        cause = (
-            "load_state_dict refuses other shapes, with strict=False, too: first leave out "
-            "what does not match"
-        )
-        fail("what matches to be loaded", f"{type(error.__cause__).__name__}", cause)
-    if list(weights) != names or not all(torch.equal(kept[n], weights[n]) for n in names):
-        fail("weights as they were", "changed ones", "copy from the dictionary: take nothing out")
-    if isinstance(got, str | bytes) or not isinstance(got, list | tuple):
-        fail("a list of names", type(got).__name__, "collect the names that were left, in a list")
-    loaded = [name for name in before if name not in left]
-    after = model.state_dict()
-    for name, value in before.items():
-        cause = None
-        if name in loaded and not torch.equal(after[name], kept[name]):
-            cause = "copy every tensor of the same name and shape: tensor.copy_(weights[name])"
-            if name not in dict(model.named_parameters()):
-                cause = "running averages are tensors of the model, too: go through state_dict()"
-            elif torch.equal(after[name], value):
-                cause = "a new dictionary does not change the model: load_state_dict or copy_"
-            expected = f"{name} from the weights"
-        elif name in left and not torch.equal(after[name], value):
-            cause = "compare tensor.shape: as many numbers is not enough, nor that they can spread"
-            expected = f"{name} as it was"
-        if cause:
-            fail(expected, "other numbers", cause)
-    if list(got) != left:
-        cause = "the names of the model's tensors that were left, in the order of state_dict()"
-        if list(got) == loaded:
-            cause = "the names of what was left, not of what was loaded"
-        elif set(got) == set(left):
-            cause = "the order of model.state_dict(): go through it, not through weights or a set"
-        elif set(got) - set(before):
-            cause = "names of the model only: what is in weights alone is ignored"
-        elif set(got) < set(left):
-            cause = "left are names that weights lacks, and names with another shape"
-        fail(left, list(got), cause)
-    cause = "an optimiser holds the tensors that are there: copy into them, do not replace them"
-    if parameters != {name: id(value) for name, value in model.named_parameters()}:
-        fail("the model's own parameters", "new ones", cause)
-    if not all(parameter.requires_grad for parameter in model.parameters()):
-        fail("parameters that can learn", "frozen ones", "loading freezes nothing")
-    with torch.no_grad():
-        for value in model.state_dict().values():
-            value.add_(1)
-    if not all(torch.equal(kept[name], weights[name]) for name in names):
-        cause = "the model shares memory with weights: copy the numbers, with copy_ or .clone()"
-        fail("weights that training leaves alone", "changed ones", cause)
+    for seen, cause in enumerate(_LOADING, start=1):
+        known = {cause: _loaded(mistake, seen) for cause, mistake in LOAD_MISTAKES.items()}
+        cases = [(model, given) for given in map(_Weights, (weights, same, few))]
+        agree(_loaded(load_matching, seen), _truly_loaded(seen), cases, known, cause)
 
-
-def _freezes(answer: Callable, prefix: str) -> None:
-    model = _small_model()
-    x = torch.randn(7, 6, generator=generator(1))
-    y = torch.arange(7) % 3
-    cross_entropy = F.cross_entropy
-    cross_entropy(model(x), y).backward()  # gradients from before must not move anything either
-    wanted = {name for name, _ in model.named_parameters() if name.startswith(prefix)}
+    model.body["first"].requires_grad_(True)
+    x, y = torch.randn(7, inputs, generator=random), torch.arange(7) % classes
     for name, parameter in model.named_parameters():  # as another stage may have left them
         parameter.requires_grad_(name.startswith("body."))
-    got = call(answer, model, prefix)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and name not in wanted:
-            cause = "parameter.requires_grad_(False) for every other name of named_parameters()"
-            if all(p.requires_grad == n.startswith("body.") for n, p in model.named_parameters()):
-                cause = (
-                    "nothing was changed: parameter.requires_grad_(...) of named_parameters(); "
-                    "on tensors of state_dict() it has no effect"
-                )
-            if prefix in name:
-                cause = "the name starts with the prefix: name.startswith(prefix)"
-            fail(f"{name} frozen, all but {prefix!r}", "it still learns", cause)
-        if not parameter.requires_grad and name in wanted:
-            cause = (
-                "requires_grad_(True) for every name that starts with the prefix: "
-                "it may have been frozen before"
-            )
-            fail(f"{name} to learn", "it is frozen", cause)
-    if not isinstance(got, list):
-        cause = "return a list: the optimiser and you will both go through it"
-        fail("a list of parameters", type(got).__name__, cause)
-    if not all(isinstance(parameter, nn.Parameter) for parameter in got):
-        kind = next(type(p).__name__ for p in got if not isinstance(p, nn.Parameter))
-        cause = "the optimiser takes the parameters themselves, not their names or copies"
-        fail("parameters", kind, cause)
-    ids = {name: id(parameter) for name, parameter in model.named_parameters()}
-    if sorted(map(id, got)) != sorted(ids[name] for name in wanted):
-        cause = "the list holds the model's own parameters that learn, each once"
-        if len(got) == len(ids):
-            cause = "leave out the frozen ones: weight decay and momentum would still move them"
-        elif len(got) == len(ids) - len(wanted):
-            cause = "the parameters that learn, not those that are frozen"
-        fail(f"{len(wanted)} parameters that learn", f"a list of {len(got)}", cause)
-    before = {name: value.detach().clone() for name, value in model.named_parameters()}
-    optimiser = torch.optim.SGD(got, 0.1, momentum=0.9, weight_decay=0.1)
-    for _ in range(3):
-        optimiser.zero_grad()
-        cross_entropy(model(x), y).backward()
-        optimiser.step()
-    for name, value in model.named_parameters():
-        if torch.equal(value, before[name]) == (name in wanted):
-            expected, state = ("moved", "stayed") if name in wanted else ("stayed", "moved")
-            cause = "three steps of training with the list that was returned"
-            fail(f"{name} {expected}", f"it {state}", cause)
+    cases = [(model, prefix) for prefix in ("output", "body.norm", "output.bias", "bo", "")]
+    for seen, cause in enumerate((_PREFIX, _COPIES), start=1):
+        known = {cause: _frozen(mistake, seen) for cause, mistake in FREEZE_MISTAKES.items()}
+        agree(_frozen(freeze_all_but, seen), _truly_frozen(seen), cases, known, cause)
+    cause = "three steps of training with the list that was returned"
+    agree(_trained(freeze_all_but, x, y), _truly_frozen(1), cases, {}, cause)
+    passed("what fits is copied, what is frozen stays as it is to the last bit")
+
+
+#: What is wrong if the first, the second ... of what _loaded looks at is.
+_LOADING = (
+    _SHAPES,
+    "copy every tensor of the same name and shape: tensor.copy_(weights[name])",
+    "the names of the model's tensors that were left, for want of one of this name and shape",
+    _ORDER,
+    _REPLACED,
+    "loading leaves requires_grad as it was",
+    _SHARED,
+)
+
+
+def _loaded(load: Callable, count: int) -> Callable:
+    """The first things that can be seen after an answer has loaded weights into a model."""
+
+    @functools.wraps(load)
+    def seen(model: nn.Module, weights: dict[str, Tensor]) -> tuple:
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        parameters = dict(model.named_parameters())
+        got = load(model, weights)
+        _is_list(got, "names", _LIST)
+        after = model.state_dict()
+        fits = _matching_names(before, weights)
+        changed = [n for n, value in before.items() if not torch.equal(after[n], value)]
+        memory = {value.data_ptr() for value in weights.values()}
+        return (
+            [name for name in changed if name not in fits],
+            [name for name in changed if name in fits and torch.equal(after[name], weights[name])],
+            sorted(map(str, got)),
+            list(got),
+            [name for name, p in model.named_parameters() if parameters.get(name) is not p],
+            _learning(model),
+            [name for name, value in after.items() if value.data_ptr() in memory],
+        )[:count]
+
+    return seen
+
+
+def _truly_loaded(count: int) -> Callable:
+    """The oracle: the same, read off from names and shapes alone."""
+
+    def expected(model: nn.Module, weights: dict[str, Tensor]) -> tuple:
+        fits = _matching_names(model.state_dict(), weights)
+        left = [name for name in model.state_dict() if name not in fits]
+        return ([], fits, sorted(left), left, [], _learning(model), [])[:count]
+
+    return expected
+
+
+def _matching_names(own: dict[str, Tensor], weights: dict[str, Tensor]) -> list[str]:
+    shapes = {(name, tuple(value.shape)) for name, value in weights.items()}
+    return [name for name, value in own.items() if (name, tuple(value.shape)) in shapes]
+
+
+def _learning(model: nn.Module) -> list[str]:
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def _is_list(got: list, kind: str, cause: str) -> None:
+    if not isinstance(got, list | tuple):
+        cause = "the return is missing" if got is None else cause
+        fail(f"a list of {kind}", type(got).__name__, cause)
+
+
+def _frozen(freeze: Callable, count: int) -> Callable:
+    """What learns after an answer has frozen the rest, and with a count of 2 what it returns."""
+
+    @functools.wraps(freeze)
+    def seen(model: nn.Module, prefix: str) -> tuple:
+        got = freeze(model, prefix)
+        _is_list(got, "parameters", _TWICE)
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        listed = [names.get(id(p), f"another {type(p).__name__}") for p in got]
+        return (_learning(model), sorted(listed))[:count]
+
+    return seen
+
+
+def _truly_frozen(count: int) -> Callable:
+    """The oracle."""
+
+    def expected(model: nn.Module, prefix: str) -> tuple:
+        learning = [n for n, _ in model.named_parameters() if n[: len(prefix)] == prefix]
+        return (learning, sorted(learning))[:count]
+
+    return expected
+
+
+def _trained(freeze: Callable, x: Tensor, y: Tensor) -> Callable:
+    """Which parameters three steps move, with the list that an answer returns."""
+
+    @functools.wraps(freeze)
+    def moved(model: nn.Module, prefix: str) -> tuple:
+        before = {name: value.detach().clone() for name, value in model.named_parameters()}
+        for parameter in model.parameters():  # gradients from before must not move anything either
+            parameter.grad = torch.ones_like(parameter)
+        optimiser = torch.optim.SGD(freeze(model, prefix), 0.1, momentum=0.9, weight_decay=0.1)
+        for _ in range(3):
+            optimiser.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimiser.step()
+        return ([n for n, p in model.named_parameters() if not torch.equal(p, before[n])],)
+
+    return moved
 
 
 # Worked example: gradients in parts
 
 
-@own_random
+def _accumulate(
+    model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, parts: int,
+    weight: Callable = lambda part, pieces, parts: part,
+    zero: str = "before", step: str = "behind", reduction: str = "mean", backward: bool = True,
+    chosen: slice = slice(None),
+) -> None:
+    """A right answer; a mistake replaces a part of it.
+
+    ``weight(share of the clips, number of pieces, parts)`` is that of a piece.
+    """
+    pieces = list(zip(x.chunk(parts), y.chunk(parts), strict=True))
+    if zero == "before":
+        optimiser.zero_grad()
+    for part_x, part_y in pieces[chosen]:
+        if zero == "inside":
+            optimiser.zero_grad(set_to_none=False)
+        loss = F.cross_entropy(model(part_x), part_y, reduction=reduction)
+        if backward:
+            (loss * weight(len(part_x) / len(x), len(pieces), parts)).backward()
+        if step == "inside":
+            optimiser.step()
+    if step == "behind":
+        optimiser.step()
+
+
+_MEMORY = "the whole batch does not fit into memory: torch.chunk(x, parts)"
+_EVERY = "every part goes through the model once, the last, smaller one too"
+_ONCE = "optimiser.step() once, behind the loop over the parts"
+
+ACCUMULATE_MISTAKES: dict[str, Callable] = {
+    "zero the gradients first: those of the step before are still there":
+        _but(_accumulate, zero="never"),
+    "the gradients of all parts add up: zero them once, before the loop":
+        _but(_accumulate, zero="inside"),
+    "the parts differ in size: weight each mean with len(part) / len(x)":
+        _but(_accumulate, weight=lambda share, pieces, parts: 1 / pieces),
+    "torch.chunk may make fewer parts: weight each with len(part) / len(x)":
+        _but(_accumulate, weight=lambda share, n, parts: share if n == parts else 1 / parts),
+    "weight each part's mean with len(part) / len(x): this is their sum":
+        _but(_accumulate, weight=lambda *_: 1),
+    "divide by the clips of the batch: this is the sum over all clips":
+        _but(_accumulate, weight=lambda *_: 1, reduction="sum"),
+    "divide by the clips of the batch, not by the parts":
+        _but(_accumulate, weight=lambda share, pieces, parts: 1 / parts, reduction="sum"),
+    "the gradients of all parts add up: this is the last one alone":
+        _but(_accumulate, zero="inside", weight=lambda *_: 1),
+    "backward() for each part is missing": _but(_accumulate, zero="inside", backward=False),
+    _MEMORY: lambda model, optimiser, x, y, parts: _accumulate(model, optimiser, x, y, 1),
+    _EVERY: _but(_accumulate, chosen=slice(-1)),
+    _ONCE: _but(_accumulate, step="inside"),
+}
+
+
+@check("3.0", ACCUMULATE_MISTAKES, trains=True)
 def accumulation(answer: Callable) -> None:
     """One step from the parts is the step of the whole batch.
 
     ``answer(model, optimiser, x, y, parts)``: one step as that of the whole batch
     """
-
-    x = torch.randn(10, 4, generator=generator(2))
-    y = torch.arange(10) % 3
-    for parts in (1, 4, 3, 7):  # 7 parts of at most 2 rows are 5 parts
-        model = Watched(nn.Linear(4, 3)).train()
-        weight, bias = (value.detach().clone() for value in model.layer.parameters())
-        for parameter in model.parameters():  # as a step before may have left it
-            parameter.grad = torch.ones_like(parameter)
-        optimiser = torch.optim.SGD(model.parameters(), 0.5)
-        steps = []
-        optimiser.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
-        attempt(answer, model, optimiser, x.clone(), y.clone(), parts)
-        largest = math.ceil(10 / parts)
-        if max(model.sizes, default=0) > largest:
-            cause = "the whole batch does not fit into memory: torch.chunk(x, parts)"
-            fail(f"parts of at most {largest} clips", f"one of {max(model.sizes)}", cause)
-        if sum(model.sizes) != 10:
-            cause = "every part goes through the model once, the last, smaller one too"
-            fail("10 clips", f"{sum(model.sizes)} clips", cause)
-        if len(steps) != 1:
-            cause = "optimiser.step() once, behind the loop over the parts"
-            fail("one step of the optimiser", f"{len(steps)} steps", cause)
-        # The oracle: the closed form of the gradient of softmax regression.
-        error = torch.softmax(x @ weight.T + bias, dim=1) - torch.eye(3)[y]
-        pieces = [
-            (e.T @ part / len(part), len(part))
-            for e, part in zip(error.split(largest), x.split(largest), strict=True)
-        ]
-        whole = error.T @ x / 10
-        step = partial(_stepped, weight)
-        mean = sum(piece for piece, _ in pieces) / len(pieces)
-        known = {
-            "zero the gradients first: those of the step before are still there": step(whole + 1),
-            "the gradients of all parts add up: zero them once, before the loop": step(
-                pieces[-1][0] * pieces[-1][1] / 10
-            ),
-            "the parts differ in size: weight each mean with len(part) / len(x)": step(mean),
-            "torch.chunk may make fewer parts: weight each with len(part) / len(x)": step(
-                mean * len(pieces) / parts
-            ),
-            "weight each part's mean with len(part) / len(x): this is their sum": step(
-                mean * len(pieces)
-            ),
-            "divide by the clips of the batch: this is the sum over all clips": step(10 * whole),
-            "divide by the clips of the batch, not by the parts": step(10 * whole / parts),
-            "the gradients of all parts add up: this is the last one alone": step(pieces[-1][0]),
-            "backward() for each part is missing": weight,
-        }
-        cause = "each part's mean loss times len(part) / len(x), backward for each, one step"
-        compare(model.layer.weight, step(whole), lambda known=known: known, cause, 1e-5, "a weight")
-        close(model.layer.bias, bias - 0.5 * error.mean(dim=0), cause, 1e-5, "a bias")
+    sizes, random = chance(2), generator(2)
+    cause = "each part's mean loss times len(part) / len(x), backward for each, one step"
+    known = {cause: _one_step(mistake) for cause, mistake in ACCUMULATE_MISTAKES.items()}
+    drawn = sizes.choice([(11, 5), (13, 6), (14, 5), (17, 8)])
+    for count, parts in ((10, 4), (10, 1), (10, 3), (10, 7), drawn):  # 7 parts are 5
+        layer = nn.Linear(4, 3)
+        x = torch.randn(count, 4, generator=random)
+        given = (layer.weight.detach(), layer.bias.detach(), x, torch.arange(count) % 3, parts)
+        agree(_one_step(answer), _whole_step, [given], known, cause, name="a number")
     passed("one step from 1, 4, 3 and 7 parts is the step of the whole batch")
 
 
-def _stepped(weight: Tensor, gradient: Tensor) -> Tensor:
-    return weight - 0.5 * gradient
+def _whole_step(weight: Tensor, bias: Tensor, x: Tensor, y: Tensor, _: int) -> tuple:
+    """The oracle: the closed form of the gradient of softmax regression."""
+    error = torch.softmax(x @ weight.T + bias, dim=1) - torch.eye(3)[y]
+    return weight - 0.5 * error.T @ x / len(x), bias - 0.5 * error.mean(dim=0)
+
+
+def _one_step(answer: Callable) -> Callable:
+    """Weight and bias after an answer's step."""
+
+    @functools.wraps(answer)
+    def stepped(weight: Tensor, bias: Tensor, x: Tensor, y: Tensor, parts: int) -> tuple:
+        model = Watched(nn.Linear(4, 3)).train()
+        for parameter, value in zip(model.parameters(), (weight, bias), strict=True):
+            parameter.data = value.clone()
+            parameter.grad = torch.ones_like(value)  # as a step before may have left it
+        optimiser = torch.optim.SGD(model.parameters(), 0.5)
+        steps = []
+        optimiser.register_step_post_hook(lambda *_: steps.append(1))
+        attempt(answer, model, optimiser, x, y, parts)
+        largest = math.ceil(len(x) / parts)
+        if max(model.sizes, default=0) > largest:
+            fail(f"parts of at most {largest} clips", f"one of {max(model.sizes)}", _MEMORY)
+        if sum(model.sizes) != len(x):
+            fail(f"{len(x)} clips", f"{sum(model.sizes)} clips", _EVERY)
+        if len(steps) != 1:
+            fail("one step of the optimiser", f"{len(steps)} steps", _ONCE)
+        return tuple(parameter.detach() for parameter in model.parameters())
+
+    return stepped

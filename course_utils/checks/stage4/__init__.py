@@ -3,15 +3,17 @@
 A notebook imports this package as ``checks``.
 """
 
-from course_utils.checks.stage4.batches import collate_sequences, spec_augment, statistics
+from course_utils.checks.stage4.batches import collate_sequences, statistics
 from course_utils.checks.stage4.ctc import brute_force, ctc_loss
 from course_utils.checks.stage4.decoding import beam_search, greedy
+from course_utils.checks.stage4.errors import edit_distance
 from course_utils.checks.stage4.language import ngram
 from course_utils.checks.stage4.large_network import deep_speech
 from course_utils.checks.stage4.lengths import output_frames
+from course_utils.checks.stage4.masks import spec_augment
 from course_utils.checks.stage4.network import speech_ctc
 from course_utils.checks.stage4.paths import collapse, feasible
-from course_utils.checks.stage4.text import char_map, edit_distance
+from course_utils.checks.stage4.text import char_map
 from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
 
 __all__ = [  # noqa: RUF022  in the order of the exercises

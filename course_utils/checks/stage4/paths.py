@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import random
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from course_utils.checks.core import call, equal, fail, passed, same_dtype, shape_of, unchanged
+from course_utils.checks.agree import agree
+from course_utils.checks.core import (
+    chance,
+    check,
+    fail,
+    generator,
+    name_of,
+    passed,
+    same_dtype,
+    same_shape,
+)
 
 
 def spelled(path: Sequence[int], blank: int = 0) -> tuple[int, ...]:
@@ -24,148 +37,208 @@ def runs_in(path: list[int]) -> list[list[int]]:
     return [list(run) for _, run in itertools.groupby(path)]
 
 
+def looked_at(answer: Callable, look: Callable[..., None]) -> Callable:
+    """The answer; with each result (and the arguments) goes a call of `look`, which may fail."""
+
+    @functools.wraps(answer)
+    def run(*arguments: Any) -> Any:
+        got = answer(*arguments)
+        if got is not None:
+            look(got, *arguments)
+        return got
+
+    run.__name__ = name_of(answer)
+    return run
+
+
+def of_kind(answer: Callable, kinds: type | tuple[type, ...], kind: str, cause: str) -> Callable:
+    """The answer; a result that is not one of `kinds` fails."""
+
+    def look(got: Any, *_: Any) -> None:
+        if isinstance(got, bool) or not isinstance(got, kinds):
+            fail(kind, type(got).__name__, cause)
+
+    return looked_at(answer, look)
+
+
 # 4.5 - Collapse a path
 
 
+def _kept(path: Sequence[int], blank: int) -> list[int]:
+    return [symbol for symbol in path if symbol != blank]
+
+
+def _merged(path: Sequence[int]) -> list[int]:
+    return [symbol for symbol, _ in itertools.groupby(path)]
+
+
+COLLAPSE_MISTAKES: dict[str, Callable] = {
+    "merge repeats first: a blank between two equal symbols keeps both":
+        lambda p, b=0: _merged(_kept(p, b)),
+    "repeats are to be merged: this drops the blanks only": lambda p, b=0: _kept(p, b),
+    "blanks are to be dropped: this merges repeats only": lambda p, b=0: _merged(p),
+    "the path is neither merged nor without blanks": lambda p, b=0: list(p),
+    "a symbol may come back later: only neighbours are merged":
+        lambda p, b=0: list(dict.fromkeys(_kept(p, b))),
+    "the order counts, and a symbol may come back: no set": lambda p, b=0: sorted({*p} - {b}),
+    "the blank is an argument: it need not be 0": lambda p, b=0: _kept(_merged(p), 0),
+    "the blank is an argument: 0 may be a symbol": lambda p, b=0: _kept(_kept(_merged(p), b), 0),
+    "the last symbol counts, too":
+        lambda p, b=0: [s for s, after in itertools.pairwise(p) if s not in (after, b)],
+    "the first symbol counts, too":
+        lambda p, b=0: [s for before, s in itertools.pairwise(p) if s not in (before, b)],
+    "the first has none before it: path[-1] is the last":
+        lambda p, b=0: [s for place, s in enumerate(p) if s not in (p[place - 1], b)],
+    "before the first there is nothing: 0 may be a symbol":
+        lambda p, b=0: [s for before, s in itertools.pairwise([0, *p]) if s not in (before, b)],
+    "merge all repeats, also three and more in a row":
+        lambda p, b=0: _kept([s for run in runs_in(p) for s in run[::2]], b),
+    "blanks go, symbols stay: this is the other way round":
+        lambda p, b=0: [s for s in _merged(p) if s == b],
+    "compare with != and ==: `is` asks for the same object": lambda p, b=0: [
+        s for before, s in itertools.pairwise([None, *p]) if s is not before and s is not b
+    ],
+    "symbols are numbers of any size: 12 is no 1 and 2":
+        lambda p, b=0: [int(digit) for digit in _merged("".join(map(str, p))) if digit != str(b)],
+    "return a list of int": lambda p, b=0: spelled(p, b),
+}
+
+
+@check("4.5", COLLAPSE_MISTAKES, draws=False)
 def collapse(answer: Callable) -> None:
     """Repeats are merged, then blanks dropped.
 
     ``answer(path, blank=0) -> list``: repeats merged, then blanks dropped
     """
-    hand = [
-        ([2, 3, 3, 0, 3, 1, 0, 2, 2, 2, 1], [2, 3, 3, 1, 2, 1]),
-        ([1, 1, 0, 1, 2, 2], [1, 1, 2]),
-        ([], []),
-        ([0, 0, 0], []),
-        ([3], [3]),
-        ([0, 2, 2, 0, 0, 2, 0], [2, 2]),
-        ([1, 2, 1, 2, 2, 1], [1, 2, 1, 2, 1]),
-        ([4, 4, 4, 4], [4]),
-        ([1, 0, 0, 1, 1, 0, 3], [1, 1, 3]),
-    ]
-    chance = random.Random(5)
-    for path, expected in hand:
-        _collapses(answer, path, expected)
-    for _ in range(40):
-        path = chance.choices(range(4), [4, 3, 2, 1], k=chance.randint(1, 12))
-        _collapses(answer, path, list(spelled(path)))
-        _collapses(answer, path, list(spelled(path, 2)), 2)
-    passed("hand-worked paths, and 40 others with either of two blanks")
-
-
-def _collapses(answer: Callable, path: list[int], expected: list[int], *blank: int) -> None:
-    given = list(path)
-    got = call(answer, given, *blank)
-    if given != path:
-        fail("the path as it was", "a changed one", "make a new list: path.remove changes the old")
-    if not isinstance(got, list):
-        fail("a list", type(got).__name__, "return a list of int")
-    zero = blank[0] if blank else 0
-    without = [symbol for symbol in path if symbol != zero]
-    merged = [symbol for symbol, _ in itertools.groupby(path)]
-    known = {
-        "merge repeats first: a blank between two equal symbols keeps both": [
-            symbol for symbol, _ in itertools.groupby(without)
-        ],
-        "repeats are to be merged: this drops the blanks only": without,
-        "blanks are to be dropped: this merges repeats only": merged,
-        "the path is neither merged nor without blanks": path,
-        "a symbol may come back later: only neighbours are merged": list(dict.fromkeys(without)),
-        "the order counts, and a symbol may come back: no set": sorted(set(without)),
-        "the blank is an argument: it need not be 0": list(spelled(path)),
-        "the blank is an argument: 0 may be a symbol": [
-            symbol for symbol in merged if symbol not in (0, zero)
-        ],
-        "the last symbol counts, too": expected[:-1],
-        "the first symbol counts, too": expected[1:],
-        "merge all repeats, also three and more in a row": [
-            s for s in list(itertools.chain(*map(_pairs, runs_in(path)))) if s != zero
-        ],
-    }
-    cause = "keep a symbol if it differs from the one before, then drop blanks"
-    equal(got, expected, known, cause, f"{path}, blank {zero}")
-
-
-def _pairs(run: list[int]) -> list[int]:
-    """A run in which each pair has become one."""
-    return run[::2]
+    hand = [[2, 3, 3, 0, 3, 1, 0, 2, 2, 2, 1], [1, 1, 0, 1, 2, 2], [], [0, 0, 0], [3]]
+    hand += [[0, 2, 2, 0, 0, 2, 0], [1, 2, 1, 2, 2, 1], [4, 4, 4, 4], [1, 0, 0, 1, 1, 0, 3]]
+    drawn = chance(5)
+    paths = [drawn.choices(range(4), [4, 3, 2, 1], k=drawn.randint(1, 12)) for _ in range(40)]
+    # Numbers of more than one digit, and each an object of its own.
+    large = [([symbol + 1000 for symbol in path], 1002) for path in [*hand, *paths]]
+    asked = of_kind(answer, list, "a list", "return a list of int")
+    otherwise = "keep a symbol if it differs from the one before, then drop blanks"
+    zero = [(path,) for path in [*hand, *paths]]
+    other = [(path, 2) for path in [[0, 1, 2], [0, 0, 3, 0], *paths]]
+    for cases in (zero, [*zero, *other], [*zero, *other, *large]):
+        agree(asked, lambda *case: list(spelled(*case)), cases, COLLAPSE_MISTAKES, otherwise)
+    passed("hand-worked paths, and 40 others with any of three blanks")
 
 
 # 4.8 - Does the text fit?
 
 
+def _shortest(target: list[int]) -> int:
+    """The oracle: the length of the target with a dash between neighbours that are equal."""
+    return len(re.sub(r"(.)(?=\1)", r"\1-", "".join(chr(97 + symbol) for symbol in target)))
+
+
+def _pairs(target: list[int]) -> int:
+    return sum(one == other for one, other in itertools.pairwise(target))
+
+
+NEEDED_MISTAKES: dict[str, Callable] = {
+    "a blank between two equal neighbours takes a frame, too": len,
+    "a blank is needed between equal neighbours only": lambda t: max(0, 2 * len(t) - 1),
+    "blanks are needed between equal neighbours only": lambda t: 2 * len(t) + 1,
+    "only neighbours need a blank between them, not every symbol that comes back":
+        lambda t: 2 * len(t) - len(set(t)),
+    "each pair of equal neighbours takes a frame: three in a row are two pairs":
+        lambda t: len(t) + sum(len(run) > 1 for run in runs_in(t)),
+    "one blank for each pair of equal neighbours": lambda t: len(t) + (_pairs(t) > 0),
+    "a blank for each pair of equal neighbours, not of different ones":
+        lambda t: len(t) + max(0, len(t) - 1) - _pairs(t),
+    "a blank lies between equal neighbours: one for a pair, not two":
+        lambda t: len(t) + 2 * _pairs(t),
+    "the first has none before it: target[-1] is the last":
+        lambda t: len(t) + sum(s == t[place - 1] for place, s in enumerate(t)),
+    "this is the number of pairs: the symbols take frames, too": _pairs,
+    "equal neighbours take more frames, not fewer": lambda t: len(runs_in(t)),
+    "compare with ==: `is` asks for the same object":
+        lambda t: len(t) + sum(one is other for one, other in itertools.pairwise(t)),
+    "the empty text takes no frame": lambda t: max(1, _shortest(t)),
+    "a number of frames: an int": lambda t: torch.tensor(_shortest(t)),
+}
+
+
+def _feasible(
+    frames: Callable[[list[int], int], int] = lambda row, n: _shortest(row[:n]),
+    compare: Callable[[Tensor, Tensor], Any] = torch.ge,
+) -> Callable:
+    """A right answer; or a wrong one, by the frames for a row, or by what becomes of them."""
+
+    def answer(lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Any:
+        needed = map(frames, targets.tolist(), target_lengths.tolist())
+        return compare(lengths, torch.tensor([*needed]))
+
+    return answer
+
+
+FEASIBLE_MISTAKES: dict[str, Callable] = {
+    "just enough frames are enough: >=": _feasible(compare=torch.gt),
+    "the padding is no part of the target: row[:target_length]":
+        _feasible(lambda row, n: _shortest(row)),
+    "equal neighbours in the padding take no frame: row[:target_length]":
+        _feasible(lambda row, n: n + _pairs(row)),
+    "a blank is needed between letters of the target, not before its padding":
+        _feasible(lambda row, n: n + _pairs(row[: n + 1])),
+    "what stands behind a target's length need not be 0: row[:target_length]":
+        _feasible(lambda row, n: _shortest(_kept(row, 0))),
+    "the last letter counts, too: row[:target_length]":
+        _feasible(lambda row, n: _shortest(row[: max(0, n - 1)])),
+    "frames_needed(target), not its length: equal neighbours need a blank":
+        _feasible(lambda row, n: n),
+    "frames_needed counts the letters already": _feasible(lambda row, n: n + _shortest(row[:n])),
+    "true where the frames are enough": _feasible(compare=torch.lt),
+    "all of them have enough frames here": _feasible(compare=lambda n, _: n > -1),
+    "each clip has its own number of frames":
+        _feasible(compare=lambda n, needed: n.max() >= needed),
+    "each clip has its own target": _feasible(compare=lambda n, needed: n >= needed.max()),
+    "one answer for each clip": _feasible(compare=lambda n, needed: (n >= needed).all()),
+    "true or false: lengths >= torch.tensor(needed)": _feasible(compare=torch.sub),
+    "return a torch.Tensor; this is of type list":
+        _feasible(compare=lambda n, needed: (n >= needed).tolist()),
+}
+
+
+def _one_for_each(got: Any, lengths: Tensor, *_: Any) -> None:
+    same_shape(got, (len(lengths),), "one answer for each clip")
+    same_dtype(got, torch.bool, "true or false: lengths >= torch.tensor(needed)")
+
+
+@check("4.8", [NEEDED_MISTAKES, FEASIBLE_MISTAKES], (_shortest, _feasible()), draws=False)
 def feasible(needed: Callable, answer: Callable) -> None:
     """As many frames as the shortest path that spells the target has.
 
     ``needed(target) -> int``; ``answer(lengths, targets, target_lengths) -> bool (batch,)``
     """
-    # The oracle: the first length at which some path of three symbols collapses to the target.
-    shortest: dict[tuple, int] = {}
-    for frames in range(8):
-        for path in itertools.product(range(3), repeat=frames):
-            shortest.setdefault(spelled(path), frames)
-    targets = [list(t) for n in range(5) for t in itertools.product((1, 2), repeat=n)]
-    targets = [[1, 1, 2, 1], [1, 1, 1, 2], *targets]
-    for target in targets:
-        given = list(target)
-        got = call(needed, given)
-        if given != target:
-            fail("the target as it was", "a changed one", "leave the list as it is")
-        if isinstance(got, bool) or not isinstance(got, int):
-            fail("an int", type(got).__name__, "a number of frames: an int")
-        runs = [len(run) for run in runs_in(target)]
-        count = len(target)
-        known = {
-            "a blank between two equal neighbours takes a frame, too": count,
-            "a blank is needed between equal neighbours only": 2 * count - 1,
-            "blanks are needed between equal neighbours only": 2 * count + 1,
-            "only neighbours need a blank between them, not every symbol that comes back": count
-            + count
-            - len(set(target)),
-            "each pair of equal neighbours takes a frame: three in a row are two pairs": count
-            + sum(run > 1 for run in runs),
-            "one blank for each pair of equal neighbours": count
-            + int(any(run > 1 for run in runs)),
-            "a blank for each pair of equal neighbours, not of different ones": count
-            + sum(a != b for a, b in itertools.pairwise(target)),
-            "the first has none before it: target[-1] is the last": count
-            + sum(target[place] == target[place - 1] for place in range(count)),
-            "this is the number of pairs: the symbols take frames, too": sum(runs) - len(runs),
-            "equal neighbours take more frames, not fewer": len(runs),
-        }
-        cause = "len(target), and one more for each pair of equal neighbours"
-        equal(got, shortest[tuple(target)], known, cause, f"frames for {target}")
-    chance = random.Random(8)
-    for size in (12, 5, 1):
-        rows = [chance.choice(targets) for _ in range(size)] + [[1, 1, 1], [2, 1]]
-        need = [shortest[tuple(row)] for row in rows]
-        frames = [number + (-1, 30, 0, 1)[place % 4] for place, number in enumerate(need)]
-        width = max(map(len, rows)) + 3
-        padded = [row + [0] * (width - len(row)) for row in rows]
-        given = [torch.tensor(frames), torch.tensor(padded), torch.tensor([*map(len, rows)])]
-        before = [value.clone() for value in given]
-        got = call(answer, *given)
-        for value, after in zip(before, given, strict=True):
-            unchanged(value, after, "lengths and targets")
-        shape_of(got, (len(rows),), {(): "one answer for each clip"}, "one answer for each clip")
-        same_dtype(got, torch.bool, "true or false: lengths >= torch.tensor(needed)")
-        padding = [width - len(row) for row in rows]
-        with_padding = [n + p + max(0, p - 1) for n, p in zip(need, padding, strict=True)]
-        tried = {
-            "just enough frames are enough: >=": [f > n for f, n in zip(frames, need, strict=True)],
-            "the padding is no part of the target: row[:target_length]": [
-                f >= n for f, n in zip(frames, with_padding, strict=True)
-            ],
-            "frames_needed(target), not its length: equal neighbours need a blank": [
-                f >= len(row) for f, row in zip(frames, rows, strict=True)
-            ],
-            "true where the frames are enough": [f < n for f, n in zip(frames, need, strict=True)],
-            "all of them have enough frames here": [True] * len(rows),
-        }
-        expected = [f >= n for f, n in zip(frames, need, strict=True)]
-        cause = "lengths >= frames_needed of each target, cut to its target length"
-        cause = next((why for why, value in tried.items() if value == got.tolist()), cause)
-        for answered, right, clip, row in zip(got.tolist(), expected, frames, rows, strict=True):
-            if answered != right:
-                fail(f"{right} for {clip} frames and the target {row}", answered, cause)
-    passed(f"{len(targets)} targets by trying all paths, and padded batches of 3 to 14 clips")
+    drawn = chance(8)
+    targets = [[*t] for n in range(5) for t in itertools.product((1, 2), repeat=n)]
+    targets += [drawn.choices(range(1, 5), k=drawn.randint(4, 12)) for _ in range(20)]
+    targets += [[symbol + 1000 for symbol in target] for target in targets[-5:]]
+    counts = of_kind(needed, (int, np.integer), "an int", "a number of frames: an int")
+    otherwise = "len(target), and one more for each pair of equal neighbours"
+    agree(counts, _shortest, [(t,) for t in targets], NEEDED_MISTAKES, otherwise)
+    batches, soiled, spare = [], [], (-1, 40, -1, 0, 1, 5, -3, 3, 9, 14)
+    for size in (24, 9, 1, 1, 1):
+        rows = [drawn.choice(targets[size == 1 :]) for _ in range(size)]
+        rows += [[1, 1, 1], [2, 1], [3, 3]] if size > 1 else []
+        more = [spare[(place + len(batches)) % len(spare)] for place in range(len(rows))]
+        frames = [max(0, _shortest(row) + n) for row, n in zip(rows, more, strict=True)]
+        padded = torch.zeros(len(rows), max(map(len, rows)) + drawn.randint(3, 6)).long()
+        for place, row in enumerate(rows):
+            padded[place, : len(row)] = torch.tensor(row)
+        lengths = torch.tensor([*map(len, rows)])
+        batches.append((torch.tensor(frames), padded, lengths))
+        # Behind a target's length: its last letter once more, or anything.
+        last = padded.gather(1, (lengths[:, None] - 1).clamp(min=0))
+        numbers = torch.randint(-2, 5, padded.shape, generator=generator(size))
+        inside = torch.arange(padded.shape[1]) < lengths[:, None]
+        for behind in (last, numbers):
+            soiled.append((torch.tensor(frames), padded.where(inside, behind), lengths))
+    asked = looked_at(answer, _one_for_each)
+    otherwise = "lengths >= frames_needed of each target, cut to its target length"
+    agree(asked, _feasible(), batches, FEASIBLE_MISTAKES, otherwise)
+    otherwise = "the padding is no part of the target: row[:target_length]"
+    agree(asked, _feasible(), [*batches, *soiled], FEASIBLE_MISTAKES, otherwise)
+    passed(f"{len(targets)} targets, and padded batches of 1 to {len(batches[0][0])} clips")

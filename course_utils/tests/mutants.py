@@ -1,0 +1,218 @@
+"""Is every line of a check needed? Change one at a time, and see whether an answer notices.
+
+A mutant is a check with one thing changed: a comparison, an operator, a number, a condition, or a
+failure that is left out. Each is tried on the answers to its exercise alone: the solution, the
+mistakes that stand beside the check, and the sources in ``wrong_answers``. A mutant that changes no
+outcome survives: a case is missing, or the line is not needed, or both ways are right. What
+survived, and why, stands in ``mutants.md``. It takes about half an hour, and is no part of the
+tests::
+
+    python -m course_utils.tests.mutants --count 400 --seed 0
+
+Each mutant runs in a process of its own, forked: not on Windows.
+"""
+
+import argparse
+import ast
+import importlib.abc
+import importlib.util
+import os
+import random
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest  # noqa: F401  before the fork: it is slow to import
+import torch
+
+from course_utils import settings
+
+FOLDER = settings.CHECKOUT / "course_utils" / "checks"
+SECONDS = 60
+
+_COMPARED = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+_OPERATED = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.Mod: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Pow: ast.Mult, ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+
+
+def mutants(path: Path) -> Iterator[tuple[int, str, int, int]]:
+    """Line, what is changed, and the numbers of node and change, of every mutant of a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    arbitrary = {id(part) for node in ast.walk(tree) for part in _arbitrary(node)}
+    for number, node in enumerate(ast.walk(tree)):
+        if id(node) in arbitrary:
+            continue
+        for place, (what, _) in enumerate(_changes(node)):
+            yield node.lineno, what, number, place
+
+
+def _arbitrary(node: ast.AST) -> list[ast.AST]:
+    """Parts of a call that could as well be others: seeds, drawn sizes, strict=True."""
+    if not isinstance(node, ast.Call):
+        return []
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    drawn = {"generator", "chance", "numpy_generator", "randint", "randrange", "choice", "choices"}
+    given = node.args if name in drawn | {"randn", "rand"} else []
+    strict = [keyword.value for keyword in node.keywords if keyword.arg == "strict"]
+    return [part for value in [*given, *strict] for part in ast.walk(value)]
+
+
+def mutated(path: Path, number: int, place: int) -> str:
+    """The source of a module with one change."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    node = next(node for i, node in enumerate(ast.walk(tree)) if i == number)
+    _, change = list(_changes(node))[place]
+    change(node)
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _changes(node: ast.AST) -> Iterator[tuple]:
+    """What can be changed in a node: a description, and a function that does it in place."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARED:
+        other = _COMPARED[type(node.ops[0])]
+        yield f"{ast.unparse(node)}: {other.__name__}", lambda n: n.ops.__setitem__(0, other())
+    elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in _OPERATED:
+        other = _OPERATED[type(node.op)]
+        yield f"{ast.unparse(node)}: {other.__name__}", lambda n: setattr(n, "op", other())
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield f"{node.value}: one more", lambda n: setattr(n, "value", n.value + 1)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield f"{node.value}: the opposite", lambda n: setattr(n, "value", not n.value)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
+        positive = ast.UAdd if isinstance(node.op, ast.USub) else _Same
+        yield f"{ast.unparse(node)}: without the sign", lambda n: _unsigned(n, positive)
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield f"{ast.unparse(node)[:60]}: left out", lambda n: setattr(n, "value", ast.Constant(0))
+
+
+class _Same:
+    """Stands for an operator that is taken away."""
+
+
+def _unsigned(node: ast.UnaryOp, positive: type) -> None:
+    if positive is ast.UAdd:
+        node.op = ast.UAdd()
+    else:  # not x: twice
+        node.operand = ast.UnaryOp(ast.Not(), node.operand)
+
+
+def exercise_at(path: Path, line: int) -> str:
+    """The exercise in whose part of a module a line stands, or ""."""
+    found = ""
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if heading := re.match(r"# (\d+\.\d+) - ", text):
+            found = heading[1]
+        if number == line:
+            return found
+    return found
+
+
+class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives another source for one module."""
+
+    def __init__(self, name: str, source: str, path: Path):
+        self.name, self.source, self.path = name, source, path
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.name:
+            return importlib.util.spec_from_loader(name, self, origin=str(self.path))
+        return None
+
+    def exec_module(self, module) -> None:
+        module.__file__ = str(self.path)
+        exec(compile(self.source, str(self.path), "exec"), module.__dict__)
+
+
+def survives(path: Path, source: str, exercise: str) -> bool:
+    """Whether no answer to the exercise notices the change, in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(SECONDS)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(1, 2)
+            name = ".".join(path.relative_to(settings.CHECKOUT).with_suffix("").parts)
+            sys.meta_path.insert(0, _Instead(name, source, path))
+            code = 0 if not _complaints(exercise) else 1
+        except BaseException:
+            code = 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def _complaints(exercise: str) -> list[str]:
+    """What the answers to one exercise say of its check."""
+    from course_utils.checks import core
+    from course_utils.exercises import exercises, read
+    from course_utils.tests import test_wrong_answers as answers
+
+    stage = int(exercise.split(".")[0])
+    notebook = read(answers.NOTEBOOKS[stage - 1])
+    checks = importlib.import_module(f"course_utils.checks.stage{stage}")
+    [check] = [c for c in vars(checks).values() if getattr(c, "exercise", "") == exercise]
+    for cause, wrong in core.replays(check):
+        try:
+            check(*wrong)
+            return [f"{cause}: accepted"]
+        except core.CheckFailed as error:
+            if error.cause != cause:
+                return [str(error)]
+    wrong, right = answers.answers_of(stage)
+    for cell in notebook.cells:  # the solutions of the others, as they are; their checks do not run
+        if (other := re.fullmatch(r"check-(\d+)-(\d+)", cell.id)) and ".".join(
+            other.groups()
+        ) != exercise:
+            cell.source = "print('not asked')"
+    names = {item.id for item in exercises(notebook)}
+    return [
+        line
+        for line in answers.complaints_about(
+            notebook,
+            {name: wrong.get(name, []) if name == exercise else [] for name in names},
+            {name: right.get(name, []) if name == exercise else [] for name in names},
+        )
+        if line.startswith((f"{exercise}:", f"{exercise},")) and "the check takes" not in line
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; prints a line for each mutant that survives."""
+    parser = argparse.ArgumentParser(prog="python -m course_utils.tests.mutants")
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stage", type=int, nargs="*", default=[1, 2, 3, 4])
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    found = [
+        (path, line, what, *numbers)
+        for stage in options.stage
+        for path in sorted((FOLDER / f"stage{stage}").glob("*.py"))
+        for line, what, *numbers in mutants(path)
+        if exercise_at(path, line)
+    ]
+    drawn = random.Random(options.seed).sample(found, min(options.count, len(found)))
+    alive = 0
+    for number, (path, line, what, *numbers) in enumerate(drawn, start=1):
+        exercise = exercise_at(path, line)
+        if survives(path, mutated(path, *numbers), exercise):
+            alive += 1
+            place = f"{path.relative_to(FOLDER)}:{line}"
+            print(f"{exercise:<5} {place:<28} {' '.join(what.split())[:110]}", flush=True)
+        if number % 50 == 0:
+            print(f"      {number} of {len(drawn)} tried, {alive} survive", flush=True)
+    print(f"{alive} of {len(drawn)} mutants survive, of {len(found):,} that there are")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
