@@ -98,9 +98,10 @@ def load(path: str | Path) -> dict[str, Any]:
     -------
     dict
         ``best`` and ``last`` weights, which of them the notebook took (``keep``), ``history``,
-        ``extras``, ``seconds``, ``settings``, ``class`` and ``arguments`` of the model, the ``notebook`` it comes from, ``labels`` (words
-        or symbols), ``table`` of letters, ``features`` and ``feature_arguments``, ``corpus`` and
-        its ``fingerprint``, ``seed``, ``device``, ``versions`` and hashes of its ``code``.
+        ``extras``, ``seconds``, ``settings``, ``class`` and ``arguments`` of the model, the
+        ``notebook`` it comes from, ``labels`` (words or symbols), ``table`` of letters,
+        ``features`` and ``feature_arguments``, ``corpus`` and its ``fingerprint``, ``seed``,
+        ``device``, ``versions`` and hashes of its ``code``.
 
     Raises
     ------
