@@ -97,10 +97,11 @@ def load(path: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``best`` and ``last`` weights, ``history``, ``extras``, ``seconds``, ``settings``,
-        ``class`` and ``arguments`` of the model, the ``notebook`` it comes from, ``labels`` (words
-        or symbols), ``table`` of letters, ``features`` and ``feature_arguments``, ``corpus`` and
-        its ``fingerprint``, ``seed``, ``device``, ``versions`` and hashes of its ``code``.
+        ``best`` and ``last`` weights, which of them the notebook took (``keep``), ``history``,
+        ``extras``, ``seconds``, ``settings``, ``class`` and ``arguments`` of the model, the
+        ``notebook`` it comes from, ``labels`` (words or symbols), ``table`` of letters,
+        ``features`` and ``feature_arguments``, ``corpus`` and its ``fingerprint``, ``seed``,
+        ``device``, ``versions`` and hashes of its ``code``.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def load(path: str | Path) -> dict[str, Any]:
         ) from None
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}).") from error
-    if not isinstance(found, dict) or not {"best", "class", "arguments", "code"} <= found.keys():
+    if not isinstance(found, dict) or not {"best", "keep", "class", "code"} <= found.keys():
         raise CheckpointError(f"{path} is not a checkpoint of this course.")
     return found
 
@@ -132,7 +133,8 @@ class TrainedModel:
     Attributes
     ----------
     network : nn.Module
-        In eval mode, on the CPU, with the weights that did best on validation.
+        In eval mode, on the CPU, with the weights that the notebook kept: those that did best on
+        validation, or the last.
     labels : list of str
         Words or symbols, in the order of the outputs.
     sample_rate : int
@@ -205,7 +207,7 @@ def model(path: str | Path, notebook: str | Path | None = None) -> TrainedModel:
             f"differ: {', '.join(changed)}."
         )
     try:
-        network.load_state_dict(checkpoint["best"])
+        network.load_state_dict(checkpoint[checkpoint["keep"]])
     except RuntimeError as error:
         raise CheckpointError(
             f"The weights do not fit {checkpoint['class']} of {place.parent.name}/{place.name}: "

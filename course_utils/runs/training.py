@@ -296,7 +296,7 @@ def train_or_load(
         with _claimed(folder) as unfinished:
             heading = f"{name} on {corpus.name}"
             training = Training(unfinished, heading, chance, show, tensorboard)
-            checkpoint = _train(training, fit, model, data, settings) | about
+            checkpoint = _train(training, fit, model, data, settings) | about | {"keep": keep}
             if checkpoint["epochs"] == training.planned and unfinished is not None:
                 _keep(checkpoint, model, unfinished, folder)
     elif show:

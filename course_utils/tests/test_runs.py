@@ -505,9 +505,13 @@ def write(path, *sources):
     exercises.write(path, nbformat.v4.new_notebook(cells=cells))
 
 
-def test_a_fresh_process_predicts_what_was_predicted(notebook, folder, tmp_path):
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_fresh_process_predicts_what_was_predicted(notebook, folder, tmp_path, keep):
+    first_is_best = TOY.replace("score=-loss", "score=-epoch")
+    write(notebook, "import torch", f"open({str(tmp_path / 'ran')!r}, 'w')", first_is_best)
     space = exercises.definitions(notebook, ["Net", "fit", "halve"])
-    model, _ = train(space)
+    model, checkpoint = train(space, keep=keep)
+    assert not torch.equal(*(checkpoint[name]["layer.weight"] for name in ("best", "last")))
     waveforms = torch.randn(4, 1, 6, generator=torch.Generator().manual_seed(1))
     [place] = folder.glob("net-*")
     program = (
