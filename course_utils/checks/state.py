@@ -85,10 +85,10 @@ class Snapshot:
             return "torch's own random numbers untouched", "some were drawn", cause
         _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
         if not (np.array_equal(keys, self._numpy[1]) and place == self._numpy[2]):
-            cause = "np.random.seed is for the whole program; use np.random.default_rng(seed)"
+            cause = "it belongs to the whole program: draw from np.random.default_rng(seed)"
             return "NumPy's global generator untouched", "a changed state", cause
         if random.getstate() != self._python:
-            cause = "random.seed is for the whole program; use random.Random(seed)"
+            cause = "it belongs to the whole program: draw from random.Random(seed)"
             return "Python's global generator untouched", "a changed state", cause
         return None
 
@@ -135,6 +135,8 @@ def same_content(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.shape != b.shape or a.dtype != b.dtype:
             return False
+        if a.is_meta or b.is_meta:  # there are no numbers to compare
+            return a.is_meta and b.is_meta
         a, b = a.detach(), b.detach()
         return bool(((a == b) | ((a != a) & (b != b))).all())
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):

@@ -41,10 +41,10 @@ SWITCHED = [
     (lambda: torch.set_deterministic_debug_mode(1), "torch.set_deterministic_debug_mode is for"),
     (lambda: torch.manual_seed(0), "torch.manual_seed is for the whole program"),
     (lambda: torch.manual_seed(core._OWN_SEED), None),
-    (lambda: np.random.seed(1), "np.random.seed is for the whole program"),  # noqa: NPY002
-    (lambda: np.random.rand(), "np.random.seed is for the whole program"),  # noqa: NPY002
-    (lambda: random.seed(1), "random.seed is for the whole program"),
-    (lambda: random.random(), "random.seed is for the whole program"),
+    (lambda: np.random.seed(1), "draw from np.random.default_rng(seed)"),  # noqa: NPY002
+    (lambda: np.random.rand(), "draw from np.random.default_rng(seed)"),  # noqa: NPY002
+    (lambda: random.seed(1), "draw from random.Random(seed)"),
+    (lambda: random.random(), "draw from random.Random(seed)"),
     (lambda: torch.rand(1), None),  # allowed unless a check says otherwise
 ]
 
@@ -328,7 +328,7 @@ X, KERNEL = torch.ones(1, 1, 8), torch.ones(1, 1, 3)
         (lambda: nn.Conv1d(1, 1, 3)(X), ["conv"]),
         (lambda: torch.ops.aten.conv1d(X, KERNEL), ["conv"]),
         (lambda: F.conv2d(X[None], KERNEL[None]), ["conv"]),
-        (lambda: np.convolve([1, 2], [1]), ["convol"]),
+        (lambda: np.convolve([1, 2], [1]), ["conv"]),
         (lambda: F.cross_entropy(torch.ones(1, 2), torch.tensor([0])), ["softmax"]),
         (lambda: torch.ones(2).softmax(0), ["softmax"]),
         (lambda: nn.LSTMCell(1, 1)(torch.ones(1, 1)), ["lstm"]),

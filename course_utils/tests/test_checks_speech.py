@@ -50,58 +50,10 @@ def shift_in_a_loop(waveforms, samples):
     return result
 
 
-def rolled(waveforms, samples):
-    rows = zip(waveforms, samples.tolist(), strict=True)
-    return torch.stack([clip.roll(by, dims=1) for clip, by in rows])
-
-
-def blanked(waveforms, samples):
-    return waveforms * (torch.arange(waveforms.shape[2]) >= samples[:, None, None])
-
-
-def blanked_on_both_sides(waveforms, samples):
-    source = torch.arange(waveforms.shape[2]) - samples[:, None, None]
-    return waveforms * ((source >= 0) & (source < waveforms.shape[2]))
-
-
-def at_the_edge(waveforms, samples):
-    time = waveforms.shape[2]
-    source = torch.arange(time) - samples[:, None, None]
-    return waveforms.gather(2, source.clamp(0, time - 1))
-
-
-def in_place(waveforms, samples):
-    waveforms[:] = shift(waveforms, samples)
-    return waveforms
-
-
-SHIFT_MISTAKES = [
-    (rolled, "does not come back at the other end"),
-    (blanked_on_both_sides, "the clip moves: its start is not blanked"),
-    (at_the_edge, "zeros fill the gap"),
-    (in_place, "do not change them in place"),
-    (lambda w, s: shift(w, -s), "later, not earlier"),
-    (lambda w, s: shift(w, s[:1].expand(len(s))), "each clip has its own number"),
-    (lambda w, s: shift(w, s[2:3].expand(len(s)) if len(s) > 1 else s), "sample t of the result"),
-    (lambda w, s: shift(w, (s - 1).clamp(min=0)), "sample t of the result"),
-    (lambda w, s: w.clone(), "have not moved"),
-    (lambda w, s: shift(w, s).double(), "stay float32"),
-    (lambda w, s: shift(w, s)[:, 0], "(batch, 1, time) as before"),
-    (lambda w, s: F.pad(w, (int(s.max()), 0)), "(batch, 1, time) as before"),
-    (lambda w, s: None, "the return is missing"),
-]
-
-
 @pytest.mark.parametrize("check", [checks.shift, checks.pad])
 @pytest.mark.parametrize("answer", [shift, shift_in_a_loop])
 def test_moved_clips_are_accepted(check, answer, capsys):
     assert accepted(capsys, check, answer)
-
-
-@pytest.mark.parametrize("check", [checks.shift, checks.pad])
-@pytest.mark.parametrize("answer, cause", SHIFT_MISTAKES)
-def test_clips_that_moved_wrongly_are_rejected(check, answer, cause):
-    assert cause in cause_of(check, answer)
 
 
 def test_a_shift_may_be_negative_and_a_pad_may_not(capsys):
@@ -112,10 +64,6 @@ def test_a_shift_may_be_negative_and_a_pad_may_not(capsys):
     assert accepted(capsys, checks.pad, later_only)
 
 
-def test_zeros_over_the_start_are_no_silence_in_front():
-    assert "its start is not blanked" in cause_of(checks.pad, blanked)
-
-
 def gain(waveforms, factors):
     return (waveforms * factors[:, None, None]).clamp(-1, 1)
 
@@ -123,34 +71,6 @@ def gain(waveforms, factors):
 def test_gain_is_accepted(capsys):
     assert accepted(capsys, checks.gain, gain)
     assert accepted(capsys, checks.gain, lambda w, f: F.hardtanh(torch.einsum("bct,b->bct", w, f)))
-
-
-@pytest.mark.parametrize(
-    "answer, cause",
-    [
-        (lambda w, f: w * f[:, None, None], "what leaves [-1, 1] is clipped"),
-        (lambda w, f: (w * f[:, None, None]).clamp(max=1), "also at -1"),
-        (lambda w, f: w.clamp(-1, 1) * f[:, None, None], "what leaves [-1, 1] is clipped"),
-        (lambda w, f: gain(w, f[:1]), "each clip has its own factor"),
-        (lambda w, f: gain(w, 10 ** (f / 20)), "no number of dB"),
-        (lambda w, f: gain(w, f.sqrt()), "not their energy"),
-        (lambda w, f: F.normalize(w * f[:, None, None], p=torch.inf, dim=2), "each clip times"),
-        (lambda w, f: w.mul_(f[:, None, None]).clamp_(-1, 1), "do not change them in place"),
-        (lambda w, f: gain(w, f.flip(0)), "each clip times its factor"),
-        (lambda w, f: (w * f[:, None, None]).clamp(0, 1), "each clip times its factor"),
-        (lambda w, f: gain(w, f.double()), "stay float32"),
-    ],
-)
-def test_wrong_gains_are_rejected(answer, cause):
-    assert cause in cause_of(checks.gain, answer)
-
-
-def test_scaled_down_is_not_clipped():
-    def scaled(waveforms, factors):
-        loud = waveforms * factors[:, None, None]
-        return loud / loud.abs().amax(dim=2, keepdim=True).clamp(min=1)
-
-    assert "clipped, not scaled down" in cause_of(checks.gain, scaled)
 
 
 # --- augmentation -------------------------------------------------------------------------------
@@ -176,32 +96,6 @@ def test_augmentations_are_accepted(answer, capsys):
     assert accepted(capsys, checks.augmentation, answer)
 
 
-@pytest.mark.parametrize(
-    "answer, cause",
-    [
-        (lambda w, g: w * torch.rand(len(w), 1, 1), "every draw takes it"),
-        (lambda w, g: augment(w, g) + 1e-3 * torch.randn(w.shape), "every draw takes it"),
-        (lambda w, g: w, "return the augmented clips"),
-        (lambda w, g: louder(w, torch.Generator().manual_seed(3)), "not from a seed of their own"),
-        (
-            lambda w, g: louder(w, torch.Generator().manual_seed(g.initial_seed())),
-            "goes on from batch to batch",
-        ),
-        (lambda w, g: w * torch.rand(1, generator=g), "as many numbers as there are clips"),
-        (lambda w, g: louder(w, g).double(), "stay float32"),
-        (lambda w, g: louder(w, g)[..., :-1], "(batch, 1, time) as before"),
-        (lambda w, g: w.mul_(torch.rand(len(w), 1, 1, generator=g)), "do not change them in place"),
-        (
-            lambda w, g: louder(w, g) / w.abs().amax(dim=2, keepdim=True),
-            "a division by zero",
-        ),
-        (lambda w, g: None, "the return is missing"),
-    ],
-)
-def test_wrong_augmentations_are_rejected(answer, cause):
-    assert cause in cause_of(checks.augmentation, answer)
-
-
 # --- accumulation -------------------------------------------------------------------------------
 
 
@@ -222,67 +116,9 @@ def accumulate_sums(model, optimiser, x, y, parts):
     return len(x)
 
 
-def variant(zero="before", weight=lambda part, x, parts: len(part) / len(x), step="after", **named):
-    """An accumulation with a mistake."""
-
-    def accumulate(model, optimiser, x, y, parts):
-        if zero == "before":
-            optimiser.zero_grad()
-        pieces = list(zip(x.chunk(parts), y.chunk(parts), strict=True))
-        for part_x, part_y in pieces[: named.get("most")]:
-            if zero == "inside":
-                optimiser.zero_grad()
-            loss = F.cross_entropy(model(part_x), part_y, reduction=named.get("reduction", "mean"))
-            (loss * weight(part_x, x, parts)).backward()
-            if step == "inside":
-                optimiser.step()
-        if step == "after":
-            optimiser.step()
-
-    return accumulate
-
-
-def whole(model, optimiser, x, y, parts):
-    optimiser.zero_grad()
-    F.cross_entropy(model(x), y).backward()
-    optimiser.step()
-
-
-def without_backward(model, optimiser, x, y, parts):
-    for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
-        optimiser.zero_grad(set_to_none=False)
-        F.cross_entropy(model(part_x), part_y)
-    optimiser.step()
-
-
-@pytest.mark.parametrize("answer", [accumulate, accumulate_sums, variant()])
+@pytest.mark.parametrize("answer", [accumulate, accumulate_sums])
 def test_accumulations_are_accepted(answer, capsys):
     assert accepted(capsys, checks.accumulation, answer)
-
-
-@pytest.mark.parametrize(
-    "answer, cause",
-    [
-        (variant(zero="never"), "zero the gradients first"),
-        (variant(zero="inside"), "zero them once, before the loop"),
-        (variant(weight=lambda part, x, parts: 1 / parts), "weight each mean with len(part)"),
-        (variant(weight=lambda part, x, parts: 1), "this is their sum"),
-        (variant(weight=lambda part, x, parts: 1, reduction="sum"), "the sum over all clips"),
-        (
-            variant(weight=lambda part, x, parts: 1 / parts, reduction="sum"),
-            "by the clips of the batch",
-        ),
-        (variant(step="inside"), "step() once, behind the loop"),
-        (variant(step="never"), "step() once, behind the loop"),
-        (variant(most=-1), "goes through the model once"),
-        (variant(most=2), "goes through the model once"),
-        (variant(zero="inside", weight=lambda part, x, parts: 1), "the last one alone"),
-        (whole, "torch.chunk(x, parts)"),
-        (without_backward, "backward() for each part is missing"),
-    ],
-)
-def test_wrong_accumulations_are_rejected(answer, cause):
-    assert cause in cause_of(checks.accumulation, answer)
 
 
 def test_fewer_parts_than_asked_for():
@@ -303,10 +139,10 @@ def test_fewer_parts_than_asked_for():
 def test_the_filters_that_the_check_works_out_are_those_of_torchaudio():
     from torchaudio.functional import melscale_fbanks
 
-    from course_utils.checks.stage3.features import _filters
+    from course_utils.checks.stage3.cepstrum import _triangles
 
     for bands, bins, rate in ((40, 257, 16_000), (20, 201, 8000)):
-        ours = _filters(bands, bins, rate)
+        ours = _triangles(bands, bins, rate)
         torch.testing.assert_close(
             ours.float(), melscale_fbanks(bins, 0.0, rate / 2, bands, rate), atol=1e-4, rtol=0
         )
@@ -315,7 +151,7 @@ def test_the_filters_that_the_check_works_out_are_those_of_torchaudio():
 def test_the_matrix_that_the_check_works_out_is_that_of_torchaudio():
     from torchaudio.functional import create_dct
 
-    from course_utils.checks.stage3.features import _cosines
+    from course_utils.checks.stage3.cepstrum import _cosines
 
     torch.testing.assert_close(_cosines(12, 40).float(), create_dct(12, 40, norm="ortho"))
 

@@ -545,7 +545,7 @@ WRONG_ANSWERS["1.10"] = [
     (
         "the generator of the whole program",
         SPLIT.replace("default_rng(seed)", "seed(seed)").replace("random.perm", "np.random.perm"),
-        "np.random.seed is for the whole program",
+        "draw from np.random.default_rng(seed)",
     ),
     (
         "Python's generator of the whole program",
@@ -555,7 +555,7 @@ WRONG_ANSWERS["1.10"] = [
             random.seed(seed)
             names = sorted(set(speakers))
             return np.isin(speakers, random.sample(names, round(len(names) * test_share)))"""),
-        "random.seed is for the whole program",
+        "draw from random.Random(seed)",
     ),
     (
         "shuffles the speakers that it was given",
