@@ -229,7 +229,8 @@ def test_each_stage_has_a_notebook_and_wrong_answers():
 
 
 #: Seeds of the checks: a student's is 0, the others are a grader's.
-SEEDS = [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))]
+LATER = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 11)]
+SEEDS = [0, 1, 2, *LATER[2:]]
 
 CHECKS = {
     check.__name__: check
@@ -248,7 +249,7 @@ def test_checks_tell_right_from_wrong(path, seed, monkeypatch):
     assert not complaints, "\n".join(complaints)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [SEEDS[0], *LATER])
 @pytest.mark.parametrize("name", CHECKS)
 def test_each_mistake_is_rejected_with_its_own_cause(name, seed):
     replays = list(core.replays(CHECKS[name]))

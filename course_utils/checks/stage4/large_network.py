@@ -231,7 +231,7 @@ def deep_speech(model_class: Callable) -> None:
     cause = "convolution, batch norm, Hardtanh(0, 20), dropout, twice; kernels (frame, band)"
     ask(_seen, _images, cases, cause, "an output of cnn")
     wide = {"hidden": sizes.randint(33, 99), "layers": sizes.choice([2, 3, 5])}
-    odd = {"bands": sizes.choice([21, 23, 25]), "symbols": sizes.randint(30, 40)}
+    odd = {"bands": sizes.choice([23, 25, 27]), "symbols": sizes.randint(30, 40)}
     named = [{}, odd, {"cell": nn.LSTM}, wide]
     cause = "cell(32 * ceil(bands / 2), hidden, layers, batch_first=True, bidirectional=True)"
     ask(_counted, _numbers, [("rnn", one) for one in named], cause, "parameters")

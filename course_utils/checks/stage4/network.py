@@ -290,6 +290,7 @@ def speech_ctc(model_class: Callable) -> None:
     full = [batch(layers, n, n, n) for layers in (stacks[0], [(3, 1)], [(3, 2), (5, 2)])]
     padded = [batch(stacks[0], 23, 14, 23, 2, sizes.randint(5, 12)), batch(stacks[2], m, 5)]
     padded += [batch(stacks[1], 31, 12, 25, 2), batch(stacks[3], 25, 25, 9), batch(None, m, m, 7)]
+    padded += [batch([(5, 1), (3, 1), (5, 1)], 27, 27, 6, 15, 11)]
     answer = partial(_heard, default=default)
     ask(_asked, answer, full, otherwise, "a log_prob of clips of full length")
     ask(_asked, answer, [full[1], *padded], otherwise, "a log_prob of padded clips")
