@@ -44,33 +44,25 @@ def _load_or_not(model: nn.Module, path: Path) -> None:
 
 _FILE_MISTAKES: list[dict[str, Callable]] = [
     {
-        "save model.state_dict(), not the model: a pickle can run code when it is opened": (
-            lambda model, path: torch.save(model, path)
-        ),
-        "save what model.state_dict() returns, whole and as it is": lambda model, path: torch.save(
-            dict(model.named_parameters()), path
-        ),
-        "torch.save(what, path) writes the file, under the name that was given": (
-            lambda model, path: torch.save(model.state_dict(), f"{path}.pt")
-        ),
-        "the file that was there is replaced: the newest weights count": lambda model, path: (
-            path.exists() or torch.save(model.state_dict(), path)
-        ),
+        "save model.state_dict(), not the model: a pickle can run code when it is opened":
+            lambda model, path: torch.save(model, path),
+        "save what model.state_dict() returns, whole and as it is":
+            lambda model, path: torch.save(dict(model.named_parameters()), path),
+        "torch.save(what, path) writes the file, under the name that was given":
+            lambda model, path: torch.save(model.state_dict(), f"{path}.pt"),
+        "the file that was there is replaced: the newest weights count":
+            lambda model, path: (path.exists() or torch.save(model.state_dict(), path)),
     },
     {
         "hand the whole state dict to model.load_state_dict(...)": lambda model, path: _read(path)
         and None,
-        "pass weights_only=True": lambda model, path: model.load_state_dict(
-            _read(path, weights_only=False)
-        )
-        and None,
-        "torch.load puts tensors on the device they were saved from: pass map_location": (
-            lambda model, path: model.load_state_dict(_read(path, map_location=None)) and None
-        ),
+        "pass weights_only=True":
+            lambda model, path: model.load_state_dict(_read(path, weights_only=False)) and None,
+        "torch.load puts tensors on the device they were saved from: pass map_location":
+            lambda model, path: model.load_state_dict(_read(path, map_location=None)) and None,
         "do not catch errors here": _load_or_not,
-        "strict=False skips what does not fit, and leaves random weights": lambda model, path: (
-            model.load_state_dict(_read(path), strict=False) and None
-        ),
+        "strict=False skips what does not fit, and leaves random weights":
+            lambda model, path: (model.load_state_dict(_read(path), strict=False) and None),
         "a file with more in it belongs to another model: load_state_dict says so": _copy_known,
     },
 ]

@@ -43,20 +43,16 @@ def _unset(waveform: Tensor, samples: int) -> Tensor:
 
 
 _LENGTH_MISTAKES: dict[str, Callable] = {
-    "the zeros belong at the end, so that the word stays where it was": lambda x, n: _padded(
-        x, n, 1
-    ),
+    "the zeros belong at the end, so that the word stays where it was":
+        lambda x, n: _padded(x, n, 1),
     "the zeros belong at the end, not on both sides": lambda x, n: _padded(x, n, 0.5),
     "cut the end of the clip, not its start": lambda x, n: _fitted(x[:, -n:], n),
-    "cut the end of the clip, not both sides": lambda x, n: _fitted(
-        x[:, max(0, x.shape[1] - n) // 2 :], n
-    ),
-    "the clip is to be filled up with zeros, not repeated": lambda x, n: torch.from_numpy(
-        np.resize(x.numpy(), (len(x), n))
-    ),
-    "the clip is to be filled up with zeros, not with its last sample": lambda x, n: torch.cat(
-        [x[:, :n], x[:, -1:].expand(-1, max(0, n - x.shape[1]))], dim=1
-    ),
+    "cut the end of the clip, not both sides":
+        lambda x, n: _fitted(x[:, max(0, x.shape[1] - n) // 2 :], n),
+    "the clip is to be filled up with zeros, not repeated":
+        lambda x, n: torch.from_numpy(np.resize(x.numpy(), (len(x), n))),
+    "the clip is to be filled up with zeros, not with its last sample":
+        lambda x, n: torch.cat([x[:, :n], x[:, -1:].expand(-1, max(0, n - x.shape[1]))], dim=1),
     "new memory was not set to zero (torch.empty holds anything)": _unset,
     "the length is an argument: it need not be 16,000": lambda x, n: _fitted(x, 16_000),
     "a clip that is too long is to be cut": lambda x, n: _padded(x, max(n, x.shape[1]), 0),
@@ -64,20 +60,16 @@ _LENGTH_MISTAKES: dict[str, Callable] = {
     "keep the channels: (channel, samples)": lambda x, n: _fitted(x, n)[0],
     "keep every channel": lambda x, n: _fitted(x[:1], n),
     "keep the channels as they are, no mean over them": lambda x, n: _fitted(x.mean(0, True), n),
-    "one sample is lost: [:samples] is as many as samples says": lambda x, n: _fitted(
-        x[:, : min(n, x.shape[1]) - 1], n
-    ),
+    "one sample is lost: [:samples] is as many as samples says":
+        lambda x, n: _fitted(x[:, : min(n, x.shape[1]) - 1], n),
 }
 _DTYPE_MISTAKES: dict[str, Callable] = {
-    "the zeros that you add must have the waveform's dtype: new_zeros, not torch.zeros": (
-        lambda x, n: _fitted(x, n).float()
-    ),
-    "torch.cat of two dtypes takes the wider one: zeros need the waveform's dtype": lambda x, n: (
-        torch.cat([x[:, :n], torch.zeros(len(x), max(0, n - x.shape[1]))], dim=1)
-    ),
-    "the zeros that you add must have the waveform's dtype, not NumPy's float64": lambda x, n: (
-        _fitted(x, n).double()
-    ),
+    "the zeros that you add must have the waveform's dtype: new_zeros, not torch.zeros":
+        lambda x, n: _fitted(x, n).float(),
+    "torch.cat of two dtypes takes the wider one: zeros need the waveform's dtype":
+        lambda x, n: (torch.cat([x[:, :n], torch.zeros(len(x), max(0, n - x.shape[1]))], dim=1)),
+    "the zeros that you add must have the waveform's dtype, not NumPy's float64":
+        lambda x, n: (_fitted(x, n).double()),
 }
 
 
@@ -124,32 +116,25 @@ _SILENT = "an unknown word must not pass in silence as another word, or as none"
 _WHOLE_WORD = "the whole word counts: no beginning of one, and no other spelling"
 _WORD_MISTAKES: list[dict[str, Callable]] = [
     {
-        "sort the words: an order that depends on the data gives each subset other labels": (
-            lambda words: list(dict.fromkeys(words))
-        ),
-        "sort the words: the order of a set is another one at each start": lambda words: list(
-            set(words)
-        ),
+        "sort the words: an order that depends on the data gives each subset other labels":
+            lambda words: list(dict.fromkeys(words)),
+        "sort the words: the order of a set is another one at each start":
+            lambda words: list(set(words)),
         "keep each word once": sorted,
-        "from the first letter on, not from the last": lambda words: sorted(
-            set(words), reverse=True
-        ),
+        "from the first letter on, not from the last":
+            lambda words: sorted(set(words), reverse=True),
         "sorted(...) makes a list": lambda words: np.unique(words),
     },
     {
-        "an index is the word's position in the vocabulary that was given": lambda words, known: (
-            _indices(words, sorted(set(words)))
-        ),
-        "the vocabulary is used as it was given: do not sort it again": lambda words, known: (
-            _indices(words, sorted(known))
-        ),
+        "an index is the word's position in the vocabulary that was given":
+            lambda words, known: (_indices(words, sorted(set(words)))),
+        "the vocabulary is used as it was given: do not sort it again":
+            lambda words, known: (_indices(words, sorted(known))),
         "the first index is 0": lambda words, known: _indices(words, known) + 1,
-        "torch's losses take class indices as int64 (torch.long): torch.tensor, not torch.Tensor": (
-            lambda words, known: _indices(words, known).float()
-        ),
-        "torch's losses take class indices as int64 (torch.long)": lambda words, known: (
-            _indices(words, known).int()
-        ),
+        "torch's losses take class indices as int64 (torch.long): torch.tensor, not torch.Tensor":
+            lambda words, known: _indices(words, known).float(),
+        "torch's losses take class indices as int64 (torch.long)":
+            lambda words, known: (_indices(words, known).int()),
         "return a tensor": lambda words, known: _indices(words, known).tolist(),
         "one index a word, in one dimension": lambda words, known: _indices(words, known)[:, None],
         _SILENT: lambda words, known: torch.tensor(
@@ -160,12 +145,10 @@ _WORD_MISTAKES: list[dict[str, Callable]] = [
         ),
     },
     {
-        "in the order of the indices, each word as often as its index": lambda indices, known: [
-            word for i, word in enumerate(known) if i in indices.tolist()
-        ],
-        "the vocabulary is used as it was given": lambda indices, known: _spelled(
-            indices, sorted(known)
-        ),
+        "in the order of the indices, each word as often as its index":
+            lambda indices, known: [word for i, word in enumerate(known) if i in indices.tolist()],
+        "the vocabulary is used as it was given":
+            lambda indices, known: _spelled(indices, sorted(known)),
         "the first index is 0": lambda indices, known: _spelled(indices - 1, known),
         "a list of words, not one text": lambda indices, known: " ".join(_spelled(indices, known)),
     },
@@ -228,39 +211,28 @@ def _longest_first(items: list, vocabulary: list[str]) -> tuple[Tensor, Tensor]:
 
 
 _BATCH_MISTAKES: dict[str, Callable] = {
-    "stack the clips along a new first dimension: (batch, 1, 16000)": lambda items, known: (
-        _collated(items, known, join=torch.cat)
-    ),
+    "stack the clips along a new first dimension: (batch, 1, 16000)":
+        lambda items, known: (_collated(items, known, join=torch.cat)),
     "fit every clip to 16,000 samples, not to the longest of the batch": lambda items, known: (
         _collated(items, known, lambda x, n: _fitted(x, max(i[0].shape[1] for i in items)))
     ),
-    "16,000 samples, whatever the sample rate in field 1 is": lambda items, known: _collated(
-        items, known, lambda x, n: _fitted(x, items[0][1])
-    ),
+    "16,000 samples, whatever the sample rate in field 1 is":
+        lambda items, known: _collated(items, known, lambda x, n: _fitted(x, items[0][1])),
     "keep the order of the items": _longest_first,
-    "cut the end of a clip, not its start": lambda items, known: _collated(
-        items, known, lambda x, n: _fitted(x[:, -n:], n)
-    ),
-    "the word is field 2; the last one is the take": lambda items, known: _collated(
-        items, known, field=4
-    ),
-    "a label is the position in the vocabulary that was given, not in that of this batch": (
-        lambda items, known: _collated(items, sorted({item[2] for item in items}))
-    ),
-    "class indices are int64 (torch.long)": lambda items, known: (
-        _collated(items, known)[0],
-        _collated(items, known)[1].float(),
-    ),
-    "one label a clip, in one dimension": lambda items, known: (
-        _collated(items, known)[0],
-        _collated(items, known)[1][:, None],
-    ),
+    "cut the end of a clip, not its start":
+        lambda items, known: _collated(items, known, lambda x, n: _fitted(x[:, -n:], n)),
+    "the word is field 2; the last one is the take":
+        lambda items, known: _collated(items, known, field=4),
+    "a label is the position in the vocabulary that was given, not in that of this batch":
+        lambda items, known: _collated(items, sorted({item[2] for item in items})),
+    "class indices are int64 (torch.long)":
+        lambda items, known: (_collated(items, known)[0], _collated(items, known)[1].float()),
+    "one label a clip, in one dimension":
+        lambda items, known: (_collated(items, known)[0], _collated(items, known)[1][:, None]),
     "waveforms come before labels": lambda items, known: _collated(items, known)[::-1],
     "return two tensors: waveforms and labels": lambda items, known: _collated(items, known)[0],
-    "waveforms are float32": lambda items, known: (
-        _collated(items, known)[0].double(),
-        _collated(items, known)[1],
-    ),
+    "waveforms are float32":
+        lambda items, known: (_collated(items, known)[0].double(), _collated(items, known)[1]),
 }
 
 
@@ -306,18 +278,15 @@ _SPLIT_MISTAKES: dict[str, Callable] = {
     "take test_share times the number of speakers, not of clips": lambda s, share, seed: _split(
         s, share, seed, lambda n: min(len(set(s)), round(share * len(s)))
     ),
-    "round(test_share * number of speakers): int() rounds down": lambda s, share, seed: _split(
-        s, share, seed, int
-    ),
+    "round(test_share * number of speakers): int() rounds down":
+        lambda s, share, seed: _split(s, share, seed, int),
     "draw each name once: no replacement": lambda s, share, seed: _split(
         s, share, seed, draw=lambda random, names, n: names[random.integers(0, len(names) // 2, n)]
     ),
-    "the seed is not used, or speakers are taken in order": lambda s, share, seed: _split(
-        s, share, 0
-    ),
-    "draw from a generator of your own: np.random.default_rng(seed)": lambda s, share, seed: _split(
-        s, share, None
-    ),
+    "the seed is not used, or speakers are taken in order":
+        lambda s, share, seed: _split(s, share, 0),
+    "draw from a generator of your own: np.random.default_rng(seed)":
+        lambda s, share, seed: _split(s, share, None),
     "every choice of speakers must be possible, not neighbours in the alphabet only": (
         lambda s, share, seed: _split(
             s, share, seed, draw=lambda random, names, n: np.roll(names, random.integers(50))[:n]
@@ -334,9 +303,8 @@ _SPLIT_MISTAKES: dict[str, Callable] = {
     ),
     "True stands for testing, False for training": lambda s, share, seed: ~_split(s, share, seed),
     "np.array(...) makes an array of a list": lambda s, share, seed: [*_split(s, share, seed)],
-    "return an array that says for each clip whether it is for testing": lambda s, share, seed: (
-        np.nonzero(_split(s, share, seed))[0]
-    ),
+    "return an array that says for each clip whether it is for testing":
+        lambda s, share, seed: (np.nonzero(_split(s, share, seed))[0]),
 }
 (
     _CLIPS, _SHARE, _ROUND, _ONCE, _FIXED, _OWN, _NEIGHBOURS, _PART, _SET, _TRUE, _ARRAY, _EACH,

@@ -52,27 +52,21 @@ def _mlp(
 
 
 _MLP_MISTAKES: dict[str, Any] = {
-    "layers in a Python list are not registered; nn.Sequential registers them": _mlp(
-        lambda model, x: model.layers[0](x), registered=False
-    ),
+    "layers in a Python list are not registered; nn.Sequential registers them":
+        _mlp(lambda model, x: model.layers[0](x), registered=False),
     "the first layer takes as many numbers as the argument inputs says": _mlp(inputs=16_000),
     "three linear layers with bias: inputs to 128, 128 to 64, 64 to the classes": _mlp(bias=False),
     "flatten (batch, 1, inputs) to (batch, inputs) first": _mlp(flat=False),
-    "the loss applies log-softmax; return what the last layer gives": _mlp(
-        lambda model, x: model.layers(x).softmax(dim=1)
-    ),
-    "a batch of one clip is a batch, too: flatten(1) keeps it, squeeze() drops it": _mlp(
-        lambda model, x: model.layers[1:](x.squeeze())
-    ),
-    "a ReLU after the first and the second layer, none after the last, nothing else": _mlp(
-        relus="1  "
-    ),
-    "train mode and eval mode compute the same here: there is no dropout in this network": _mlp(
-        lambda model, x: model.layers(x) + 0.1 * model.training
-    ),
-    "stay in torch from input to output: no .detach(), .item(), .data or NumPy": _mlp(
-        lambda model, x: model.layers[3:](model.layers[:3](x).detach())
-    ),
+    "the loss applies log-softmax; return what the last layer gives":
+        _mlp(lambda model, x: model.layers(x).softmax(dim=1)),
+    "a batch of one clip is a batch, too: flatten(1) keeps it, squeeze() drops it":
+        _mlp(lambda model, x: model.layers[1:](x.squeeze())),
+    "a ReLU after the first and the second layer, none after the last, nothing else":
+        _mlp(relus="1  "),
+    "train mode and eval mode compute the same here: there is no dropout in this network":
+        _mlp(lambda model, x: model.layers(x) + 0.1 * model.training),
+    "stay in torch from input to output: no .detach(), .item(), .data or NumPy":
+        _mlp(lambda model, x: model.layers[3:](model.layers[:3](x).detach())),
 }
 _LISTED, _INPUTS, _SIZES, _FLAT, _LOGITS, _ONE, _RELU, _MODES, _DETACHED = _MLP_MISTAKES
 
@@ -155,32 +149,24 @@ def _picked(log_probs: Tensor, labels: Tensor) -> Tensor:
 _LOSS_MISTAKES: list[dict[str, Callable]] = [
     {
         "the log is missing": lambda z: z.softmax(dim=1),
-        "sum over the classes (dim=1, keepdim=True), not over the batch": lambda z: _less_log_sum(
-            z, 0, z.amax(1, keepdim=True)
-        ),
-        "sum over the classes of each clip (dim=1, keepdim=True), not over everything": (
-            lambda z: _less_log_sum(z, (0, 1))
-        ),
-        "what you subtract must be the same for all logits of a clip: its own maximum (dim=1)": (
-            lambda z: _less_log_sum(z, 1, z.amax(0, keepdim=True))
-        ),
-        "z - log(sum(exp(z))), where both z are the same, shifted or not": lambda z: (
-            z - (z - z.amax(1, keepdim=True)).exp().sum(1, keepdim=True).log()
-        ),
-        "exp(1000) is infinite, exp(-1000) is zero: subtract each clip's largest logit first": (
-            _less_log_sum
-        ),
-        "subtract the largest logit of each clip, not that of the whole batch": lambda z: (
-            _less_log_sum(z, 1, z.max())
-        ),
-        "exp(-1000) is zero, and so is p: do not take the log of p, but z - log(sum(exp(z)))": (
-            lambda z: z.softmax(dim=1).log()
-        ),
+        "sum over the classes (dim=1, keepdim=True), not over the batch":
+            lambda z: _less_log_sum(z, 0, z.amax(1, keepdim=True)),
+        "sum over the classes of each clip (dim=1, keepdim=True), not over everything":
+            lambda z: _less_log_sum(z, (0, 1)),
+        "what you subtract must be the same for all logits of a clip: its own maximum (dim=1)":
+            lambda z: _less_log_sum(z, 1, z.amax(0, keepdim=True)),
+        "z - log(sum(exp(z))), where both z are the same, shifted or not":
+            lambda z: (z - (z - z.amax(1, keepdim=True)).exp().sum(1, keepdim=True).log()),
+        "exp(1000) is infinite, exp(-1000) is zero: subtract each clip's largest logit first":
+            _less_log_sum,
+        "subtract the largest logit of each clip, not that of the whole batch":
+            lambda z: (_less_log_sum(z, 1, z.max())),
+        "exp(-1000) is zero, and so is p: do not take the log of p, but z - log(sum(exp(z)))":
+            lambda z: z.softmax(dim=1).log(),
         "the natural logarithm, not that to the base 2": lambda z: z.log_softmax(1) / math.log(2),
         "the minus belongs into the loss, not here": lambda z: -z.log_softmax(1),
-        "no number is added to p: subtract the largest logit instead": lambda z: (
-            z.softmax(dim=1) + 1e-8
-        ).log(),
+        "no number is added to p: subtract the largest logit instead":
+            lambda z: (z.softmax(dim=1) + 1e-8).log(),
     },
     {
         "the minus is missing: a loss is minimised": lambda p, y: _picked(p, y).mean(),
@@ -191,15 +177,12 @@ _LOSS_MISTAKES: list[dict[str, Callable]] = [
         "one value a row: pair each row with its own label": lambda p, y: -p[:, y].mean(),
         "the logarithms are there already: no second log": lambda p, y: -_picked(p, y).exp().mean(),
         "the most probable word is not asked for, but the true one": lambda p, y: -p.amax(1).mean(),
-        "a large loss stays as it is: no clamp": lambda p, y: (
-            (-_picked(p, y)).clamp(max=100).mean()
-        ),
-        "F.one_hot makes as many columns as the largest label needs: tell it the classes": (
-            lambda p, y: -(F.one_hot(y) * p).sum(dim=1).mean()
-        ),
-        "return the tensor, without .item(): a float has no gradient": lambda p, y: float(
-            -_picked(p, y).mean()
-        ),
+        "a large loss stays as it is: no clamp":
+            lambda p, y: ((-_picked(p, y)).clamp(max=100).mean()),
+        "F.one_hot makes as many columns as the largest label needs: tell it the classes":
+            lambda p, y: -(F.one_hot(y) * p).sum(dim=1).mean(),
+        "return the tensor, without .item(): a float has no gradient":
+            lambda p, y: float(-_picked(p, y).mean()),
     },
 ]
 

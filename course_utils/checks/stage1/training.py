@@ -71,31 +71,22 @@ def _by_hand(model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
 
 _STEP_MISTAKES: dict[str, Callable] = {
     "call model.train() first: an evaluation came before": lambda *a: _step(*a, order="zfbs"),
-    "gradients add up from step to step: empty them with optimiser.zero_grad()": lambda *a: _step(
-        *a, order="tfbs"
-    ),
-    "empty the old gradients before backward, not only behind the step: some may be there": (
-        lambda *a: _step(*a, order="tfbsz")
-    ),
-    "the weights do not move: is zero_grad, backward or step not called, or in another place?": (
-        lambda *a: _step(*a, order="tfbzs")
-    ),
-    "F.cross_entropy(logits, labels), of the logits as they come: no softmax before it": (
-        lambda *a: _step(*a, loss=lambda z, y: F.cross_entropy(z.softmax(1), y))
-    ),
-    "the mean over the batch, not the sum": lambda *a: _step(
-        *a, loss=lambda z, y: F.cross_entropy(z, y, reduction="sum")
-    ),
-    "the loss before the step is to be returned": lambda *a: (
-        _step(*a),
-        F.cross_entropy(a[0](a[2]), a[3]).item(),
-    )[1],
-    "one step, by the optimiser that was given: not by hand": lambda *a: _step(
-        *a, order="tzfb", change=_by_hand
-    ),
-    "the step of the optimiser that was given, not of one of your own": lambda model, _, *a: _step(
-        model, torch.optim.SGD(model.parameters(), 0.1), *a
-    ),
+    "gradients add up from step to step: empty them with optimiser.zero_grad()":
+        lambda *a: _step(*a, order="tfbs"),
+    "empty the old gradients before backward, not only behind the step: some may be there":
+        lambda *a: _step(*a, order="tfbsz"),
+    "the weights do not move: is zero_grad, backward or step not called, or in another place?":
+        lambda *a: _step(*a, order="tfbzs"),
+    "F.cross_entropy(logits, labels), of the logits as they come: no softmax before it":
+        lambda *a: _step(*a, loss=lambda z, y: F.cross_entropy(z.softmax(1), y)),
+    "the mean over the batch, not the sum":
+        lambda *a: _step(*a, loss=lambda z, y: F.cross_entropy(z, y, reduction="sum")),
+    "the loss before the step is to be returned":
+        lambda *a: (_step(*a), F.cross_entropy(a[0](a[2]), a[3]).item())[1],
+    "one step, by the optimiser that was given: not by hand":
+        lambda *a: _step(*a, order="tzfb", change=_by_hand),
+    "the step of the optimiser that was given, not of one of your own":
+        lambda model, _, *a: _step(model, torch.optim.SGD(model.parameters(), 0.1), *a),
     "the gradients go to the optimiser as they are: no clipping": lambda *a: _step(
         *a, change=lambda model, _: nn.utils.clip_grad_norm_(model.parameters(), 0.1)
     ),
@@ -180,24 +171,18 @@ def _evaluate(
 _EVALUATE_MISTAKES: dict[str, Callable] = {
     "call model.eval() first: dropout must be off": lambda *a: _evaluate(*a, modes="none"),
     "a model that was in eval mode must stay in it": lambda *a: _evaluate(*a, modes="train"),
-    "wrap the loop in torch.no_grad() (or inference_mode): memory and time are lost": lambda *a: (
-        _evaluate(*a, grad=True)
-    ),
-    "the whole set may not fit into memory: slice waveforms and labels": lambda m, x, y, n: (
-        _evaluate(m, x, y, len(x))
-    ),
-    "range(0, clips, batch_size) reaches the last, smaller batch, too": lambda *a: _evaluate(
-        *a, last=2
-    ),
-    "the last batch is smaller: the mean of the batches' losses is not that of the clips": (
-        lambda *a: _evaluate(*a, weigh="loss")
-    ),
-    "the last batch is smaller: the mean of the batches' accuracies is not that of the clips": (
-        lambda *a: _evaluate(*a, weigh="hits")
-    ),
-    "the logits as they come: cross entropy has its own softmax": lambda *a: _evaluate(
-        *a, logits_of=lambda z: z.softmax(1)
-    ),
+    "wrap the loop in torch.no_grad() (or inference_mode): memory and time are lost":
+        lambda *a: (_evaluate(*a, grad=True)),
+    "the whole set may not fit into memory: slice waveforms and labels":
+        lambda m, x, y, n: (_evaluate(m, x, y, len(x))),
+    "range(0, clips, batch_size) reaches the last, smaller batch, too":
+        lambda *a: _evaluate(*a, last=2),
+    "the last batch is smaller: the mean of the batches' losses is not that of the clips":
+        lambda *a: _evaluate(*a, weigh="loss"),
+    "the last batch is smaller: the mean of the batches' accuracies is not that of the clips":
+        lambda *a: _evaluate(*a, weigh="hits"),
+    "the logits as they come: cross entropy has its own softmax":
+        lambda *a: _evaluate(*a, logits_of=lambda z: z.softmax(1)),
     "a share of right answers, from 0 to 1: not per cent": lambda *a: (
         torch.tensor(_evaluate(*a), dtype=torch.float64) * torch.tensor([1, 100])
     ).tolist(),
@@ -205,9 +190,8 @@ _EVALUATE_MISTAKES: dict[str, Callable] = {
         torch.tensor(_evaluate(*a), dtype=torch.float64) / torch.tensor([len(a[1]), 1])
     ).tolist(),
     "the order of the two results: loss, accuracy": lambda *a: _evaluate(*a)[::-1],
-    "use .item() on tensors, and / to divide by the number of clips": lambda *a: tuple(
-        torch.tensor(_evaluate(*a))
-    ),
+    "use .item() on tensors, and / to divide by the number of clips":
+        lambda *a: tuple(torch.tensor(_evaluate(*a))),
 }
 (
     _EVAL, _STAYS, _GRAD, _SLICE, _LAST, _LOSS_MEAN, _HIT_MEAN, _AS_THEY_COME, _SHARE, _TWICE,
@@ -287,33 +271,25 @@ def _overfit(
 
 
 _OVERFIT_MISTAKES: dict[str, Callable] = {
-    "make the optimiser once, before the loop: it remembers earlier gradients": lambda *a: _overfit(
-        *a, again=True
-    ),
-    "the argument learning_rate is not used: Adam(..., lr=learning_rate)": lambda *a: _overfit(
-        *a, make=lambda model, rate: torch.optim.Adam(model.parameters())
-    ),
-    "one torch.optim.Adam with lr=learning_rate, and all clips in every step": lambda *a: _overfit(
-        *a, make=lambda model, rate: torch.optim.SGD(model.parameters(), rate)
-    ),
+    "make the optimiser once, before the loop: it remembers earlier gradients":
+        lambda *a: _overfit(*a, again=True),
+    "the argument learning_rate is not used: Adam(..., lr=learning_rate)":
+        lambda *a: _overfit(*a, make=lambda model, rate: torch.optim.Adam(model.parameters())),
+    "one torch.optim.Adam with lr=learning_rate, and all clips in every step":
+        lambda *a: _overfit(*a, make=lambda model, rate: torch.optim.SGD(model.parameters(), rate)),
     "the model does not learn: call training_step in the loop": lambda *a: _overfit(
         *a, step=lambda model, optimiser, x, y: F.cross_entropy(model.train()(x), y).item()
     ),
-    "append the loss of every step, and return the list after the loop": lambda *a: _overfit(*a)[
-        -1
-    ],
-    "train the model that was given, on all clips, from where it is; losses before steps": (
-        lambda *a: _overfit(*a, clips=1)
-    ),
-    "train the model that was given, not a copy": lambda model, *a: _overfit(
-        copy.deepcopy(model), *a
-    ),
-    "training_step returns a float: append that": lambda *a: [
-        torch.tensor(loss) for loss in _overfit(*a)
-    ],
-    "train in train mode: training_step switches it on": lambda *a: _overfit(
-        *a, step=lambda model, *b: _step(model.eval(), *b, order="zfbs")
-    ),
+    "append the loss of every step, and return the list after the loop":
+        lambda *a: _overfit(*a)[-1],
+    "train the model that was given, on all clips, from where it is; losses before steps":
+        lambda *a: _overfit(*a, clips=1),
+    "train the model that was given, not a copy":
+        lambda model, *a: _overfit(copy.deepcopy(model), *a),
+    "training_step returns a float: append that":
+        lambda *a: [torch.tensor(loss) for loss in _overfit(*a)],
+    "train in train mode: training_step switches it on":
+        lambda *a: _overfit(*a, step=lambda model, *b: _step(model.eval(), *b, order="zfbs")),
 }
 _AGAIN, _RATE, _ADAM, _LEARN, _APPEND, _GIVEN, _COPY, _FLOAT, _TRAIN = _OVERFIT_MISTAKES
 

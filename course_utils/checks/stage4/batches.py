@@ -157,9 +157,8 @@ _STD_MISTAKES: dict[str, Callable[[Tensor, list], Tensor]] = {
     ),
     "the mean is that of all frames, not the mean of the clips' means": lambda x, c: (
         (_mean(x.square()) - _mean(_means(c)).square()).abs().sqrt()),
-    "the mean of the clips' variances leaves out how the clips differ": lambda x, c: _mean(
-        _means(c, _std).square()
-    ).sqrt(),
+    "the mean of the clips' variances leaves out how the clips differ":
+        lambda x, c: _mean(_means(c, _std).square()).sqrt(),
     "within each clip is not enough: the clips differ, too": lambda x, c: _std(
         torch.cat([clip - _mean(clip) for clip in c], dim=1)),
     "subtract the square of the mean": lambda x, c: _mean(x.square()).sqrt(),

@@ -156,48 +156,39 @@ _AGAIN = "a recursion that solves the same part again and again: keep the result
 _ORDER = "(substitutions, insertions, deletions)"
 
 DISTANCE_MISTAKES: dict[str, Callable] = {
-    "return three numbers: (substitutions, insertions, deletions)": lambda r, h: sum(
-        min(_ways(r, h))
-    ),
+    "return three numbers: (substitutions, insertions, deletions)":
+        lambda r, h: sum(min(_ways(r, h))),
     _ORDER: lambda r, h: list(min(_ways(r, h))),
     "errors are counted: all three are int": lambda r, h: tuple(map(float, min(_ways(r, h)))),
-    "an insertion is a symbol that only the hypothesis has: insertions and deletions are swapped": (
-        _mistaken(lambda way: (way[0], way[2], way[1]))
-    ),
+    "an insertion is a symbol that only the hypothesis has: insertions and deletions are swapped":
+        _mistaken(lambda way: (way[0], way[2], way[1])),
     f"the order is {_ORDER}": _mistaken(lambda way: (way[1], way[2], way[0])),
     f"the order is {_ORDER}, not the reverse": _mistaken(lambda way: way[::-1]),
     "a substitution is one error, not an insertion and a deletion": _mistaken(substitution=2),
     "symbols may move: try all alignments, do not compare place by place": _Mistaken(_placewise),
     "two swapped symbols are two errors": _mistaken(swaps=True),
     "the order counts: sets and counts of symbols do not know it": _Mistaken(_unordered),
-    "the order counts, and how often: sets do not know it": _Mistaken(
-        lambda r, h: _unordered(r, h, set)
-    ),
+    "the order counts, and how often: sets do not know it":
+        _Mistaken(lambda r, h: _unordered(r, h, set)),
     "the first row holds 0, 1, 2, ...: with no reference all is inserted": _mistaken(row=0),
     "the first column holds 0, 1, 2, ...: with no hypothesis all is deleted": _mistaken(column=0),
     "first row and first column hold 0, 1, 2, ...": _mistaken(row=0, column=0),
-    "cell (i, j) compares symbols i - 1 and j - 1: these are others": _mistaken(
-        same=lambda r, h, i, j: r[i] == h[max(0, j - 1)]
-    ),
+    "cell (i, j) compares symbols i - 1 and j - 1: these are others":
+        _mistaken(same=lambda r, h, i, j: r[i] == h[max(0, j - 1)]),
     "the smallest of three ways into each cell: not the first that fits": _Mistaken(_greedy),
-    "of a list of words, compare the words, not the letters": _each(
-        lambda x: x if isinstance(x, str) else "".join(x)
-    ),
-    "of a list of words, compare the words, not the letters and the spaces": _each(
-        lambda x: x if isinstance(x, str) else " ".join(x)
-    ),
-    "of a string, compare the characters, not the words": _each(
-        lambda x: x.split() if isinstance(x, str) else x
-    ),
+    "of a list of words, compare the words, not the letters":
+        _each(lambda x: x if isinstance(x, str) else "".join(x)),
+    "of a list of words, compare the words, not the letters and the spaces":
+        _each(lambda x: x if isinstance(x, str) else " ".join(x)),
+    "of a string, compare the characters, not the words":
+        _each(lambda x: x.split() if isinstance(x, str) else x),
     "as many errors as there should be, but no way has them in these kinds": _Mistaken(_guessed),
     "spaces at the ends are symbols, too: no strip()": _text(str.strip),
-    "spaces are symbols, too: each counts": _each(
-        lambda x: " ".join(x.split()) if isinstance(x, str) else x
-    ),
+    "spaces are symbols, too: each counts":
+        _each(lambda x: " ".join(x.split()) if isinstance(x, str) else x),
     "a capital letter is another symbol: no lower()": _text(str.lower),
-    "a symbol that comes twice counts twice: merge nothing": _each(
-        lambda x: [a for i, a in enumerate(x) if not i or a != x[i - 1]]
-    ),
+    "a symbol that comes twice counts twice: merge nothing":
+        _each(lambda x: [a for i, a in enumerate(x) if not i or a != x[i - 1]]),
     _AGAIN: _again,
 }
 
@@ -242,52 +233,42 @@ _right_rate = _rating()
 
 RATE_MISTAKES: dict[str, Callable] = {
     "all errors / all lengths, not the mean of the rates": _mean,
-    "divide by the length of the references, not of the hypotheses": _rating(
-        over=lambda pairs: sum(len(h) for _, h in pairs)
-    ),
-    "divide by the length of the references, not of the longer of both": _rating(
-        over=lambda pairs: sum(max(map(len, pair)) for pair in pairs)
-    ),
+    "divide by the length of the references, not of the hypotheses":
+        _rating(over=lambda pairs: sum(len(h) for _, h in pairs)),
+    "divide by the length of the references, not of the longer of both":
+        _rating(over=lambda pairs: sum(max(map(len, pair)) for pair in pairs)),
     "divide by the symbols of all references, not by the sentences": _rating(over=len),
     "this is the number of errors: divide by the length": _rating(rate=lambda e, n: float(e)),
     "an error rate can be above 1: do not cut it": _rating(rate=lambda e, n: min(1.0, e / n)),
     "errors, not what is right": _rating(rate=lambda e, n: 1 - e / n),
     "a share, not per cent": _rating(rate=lambda e, n: 100 * e / n),
     "do not round": _rating(rate=lambda e, n: round(e / n, 2)),
-    "spaces are characters, too": _rating(
-        lambda words: str.split if words else lambda text: text.replace(" ", "")
-    ),
-    "spaces at the ends are characters, too: no strip()": _rating(
-        lambda words: str.split if words else str.strip
-    ),
+    "spaces are characters, too":
+        _rating(lambda words: str.split if words else lambda text: text.replace(" ", "")),
+    "spaces at the ends are characters, too: no strip()":
+        _rating(lambda words: str.split if words else str.strip),
     "several spaces are one gap: split(), not split(' ')": _by_word(lambda text: text.split(" ")),
     "words=True compares words: split() both": _rating(lambda words: str),
     "words=False compares characters: do not split": _rating(lambda words: str.split),
     "words=False is the default": lambda r, h, words=True: _right_rate(r, h, words),
-    "words=True compares words, words=False characters: this is turned round": _rating(
-        lambda words: str if words else str.split
-    ),
+    "words=True compares words, words=False characters: this is turned round":
+        _rating(lambda words: str if words else str.split),
     "the length is counted in words where the errors are": _rating(length_in=lambda words: str),
-    "the errors are counted in words where the length is": _rating(
-        lambda words: str, lambda words: str.split if words else str
-    ),
+    "the errors are counted in words where the length is":
+        _rating(lambda words: str, lambda words: str.split if words else str),
     "all errors: substitutions, insertions and deletions": _rating(errors=lambda way: way[0]),
-    "whole sentences are no symbols": lambda r, h, words=False: (
-        sum(a != b for a, b in zip(r, h, strict=True)) / len(r)
-    ),
+    "whole sentences are no symbols":
+        lambda r, h, words=False: (sum(a != b for a, b in zip(r, h, strict=True)) / len(r)),
     "pair by pair: an error does not reach into the next sentence": _joined(""),
     "pair by pair: words do not reach into the next sentence": _joined(" "),
     "pair by pair, also of characters: do not join the sentences": _joined("", False),
     "a pair that comes twice counts twice: no set": _rating(pairs=lambda pairs: [*set(pairs)]),
-    "a reference may come twice, with another hypothesis: no dict": _rating(
-        pairs=lambda pairs: [*dict(pairs).items()]
-    ),
-    "the length of all references, also of those without an error": _rating(
-        pairs=lambda pairs: [(r, h) for r, h in pairs if r != h] or pairs
-    ),
-    "the errors of all pairs, also where a text is empty": _rating(
-        pairs=lambda pairs: [(r, h) for r, h in pairs if r and h]
-    ),
+    "a reference may come twice, with another hypothesis: no dict":
+        _rating(pairs=lambda pairs: [*dict(pairs).items()]),
+    "the length of all references, also of those without an error":
+        _rating(pairs=lambda pairs: [(r, h) for r, h in pairs if r != h] or pairs),
+    "the errors of all pairs, also where a text is empty":
+        _rating(pairs=lambda pairs: [(r, h) for r, h in pairs if r and h]),
 }
 
 

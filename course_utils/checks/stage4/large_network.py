@@ -105,49 +105,33 @@ DEEP_MISTAKES: dict[str, Callable] = {
     # of the convolutions
     "nn.Conv2d(1, 32, (41, 11), ...), with a bias": _deep(first={"bias": False}),
     "nn.Conv2d(32, 32, (21, 11), ...), with a bias": _deep(second={"bias": False}),
-    "time comes first, frequency second: kernels of (frames, bands)": _deep(
-        first={"kernel_size": (11, 41), "padding": (5, 20)}
-    ),
-    "time comes first, frequency second, in the second convolution, too": _deep(
-        second={"kernel_size": (11, 21), "padding": (5, 10)}
-    ),
-    "the first convolution halves the bands, too: stride (2, 2)": _deep(
-        first={"stride": (2, 1)}
-    ),
-    "only the first convolution halves the bands: the second has stride (2, 1)": _deep(
-        second={"stride": (2, 2)}
-    ),
-    "stride (2, 1) of the second convolution is turned round": _deep(
-        second={"stride": (1, 2)}
-    ),
+    "time comes first, frequency second: kernels of (frames, bands)":
+        _deep(first={"kernel_size": (11, 41), "padding": (5, 20)}),
+    "time comes first, frequency second, in the second convolution, too":
+        _deep(second={"kernel_size": (11, 21), "padding": (5, 10)}),
+    "the first convolution halves the bands, too: stride (2, 2)": _deep(first={"stride": (2, 1)}),
+    "only the first convolution halves the bands: the second has stride (2, 1)":
+        _deep(second={"stride": (2, 2)}),
+    "stride (2, 1) of the second convolution is turned round": _deep(second={"stride": (1, 2)}),
     "both convolutions halve the frames: stride (2, ...)": _deep(second={"stride": (1, 1)}),
-    "padding (20, 5) and (10, 5): half of each kernel, frames first": _deep(
-        first={"padding": (0, 5)}
-    ),
-    "padding (20, 5) and (10, 5): the second kernel is smaller, and so is half of it": _deep(
-        second={"padding": (5, 5)}
-    ),
+    "padding (20, 5) and (10, 5): half of each kernel, frames first":
+        _deep(first={"padding": (0, 5)}),
+    "padding (20, 5) and (10, 5): the second kernel is smaller, and so is half of it":
+        _deep(second={"padding": (5, 5)}),
     "convolution, batch norm, Hardtanh, Dropout2d": _deep(block=lambda p: _block(p)[1:]),
-    "nn.BatchNorm2d(32) as it is: with weights, averages and momentum 0.1": _deep(
-        block=partial(_block, norm=partial(nn.BatchNorm2d, momentum=1.0))
-    ),
-    "an activation with an upper bound: nn.Hardtanh(0, 20)": _deep(
-        block=partial(_block, act=nn.ReLU())
-    ),
-    "nn.Hardtanh(0, 20): from 0 to 20, not from -1 to 1": _deep(
-        block=partial(_block, act=nn.Hardtanh())
-    ),
+    "nn.BatchNorm2d(32) as it is: with weights, averages and momentum 0.1":
+        _deep(block=partial(_block, norm=partial(nn.BatchNorm2d, momentum=1.0))),
+    "an activation with an upper bound: nn.Hardtanh(0, 20)":
+        _deep(block=partial(_block, act=nn.ReLU())),
+    "nn.Hardtanh(0, 20): from 0 to 20, not from -1 to 1":
+        _deep(block=partial(_block, act=nn.Hardtanh())),
     "nn.Hardtanh(0, 20), from 0 on": _deep(block=partial(_block, act=nn.Hardtanh(-20, 20))),
     "nn.Hardtanh(0, 20), not up to 6": _deep(block=partial(_block, act=nn.ReLU6())),
-    "batch norm comes before the activation": _deep(
-        block=lambda p: [nn.Hardtanh(0, 20), nn.BatchNorm2d(32), nn.Dropout2d(p)]
-    ),
-    "nn.Dropout2d(dropout) behind each Hardtanh": _deep(
-        block=partial(_block, drop=nn.Identity())
-    ),
-    "the share that is dropped is an argument: nn.Dropout2d(dropout)": _deep(
-        block=lambda p: _block(0.1)
-    ),
+    "batch norm comes before the activation":
+        _deep(block=lambda p: [nn.Hardtanh(0, 20), nn.BatchNorm2d(32), nn.Dropout2d(p)]),
+    "nn.Dropout2d(dropout) behind each Hardtanh": _deep(block=partial(_block, drop=nn.Identity())),
+    "the share that is dropped is an argument: nn.Dropout2d(dropout)":
+        _deep(block=lambda p: _block(0.1)),
     "nn.Dropout2d, which drops whole channels, and not nn.Dropout": _deep(
         block=lambda p: _block(p, drop=nn.Dropout(p))
     ),
@@ -157,48 +141,36 @@ DEEP_MISTAKES: dict[str, Callable] = {
     "the number of layers is an argument: use it": _deep(fixed={"layers": 4}),
     "the size of the hidden state is an argument: use it": _deep(fixed={"hidden": 1024}),
     "the recurrent network has biases": _deep(rnn={"bias": False}),
-    "the first stride makes ceil(bands / 2) bands, also of an odd number": _deep(
-        inputs=lambda bands: 32 * (bands // 2)
-    ),
+    "the first stride makes ceil(bands / 2) bands, also of an odd number":
+        _deep(inputs=lambda bands: 32 * (bands // 2)),
     "the number of bands is an argument: use it": _deep(inputs=lambda bands: 320),
-    "the first convolution halves the bands: 32 * ceil(bands / 2)": _deep(
-        inputs=lambda bands: 32 * bands
-    ),
-    "channels and bands together: 32 * ceil(bands / 2)": _deep(
-        inputs=lambda bands: 32, turn=lambda x: x.mean(dim=3).transpose(1, 2)
-    ),
-    "bands and channels together: 32 * ceil(bands / 2)": _deep(
-        inputs=lambda bands: math.ceil(bands / 2), turn=lambda x: x.mean(dim=1)
-    ),
+    "the first convolution halves the bands: 32 * ceil(bands / 2)":
+        _deep(inputs=lambda bands: 32 * bands),
+    "channels and bands together: 32 * ceil(bands / 2)":
+        _deep(inputs=lambda bands: 32, turn=lambda x: x.mean(dim=3).transpose(1, 2)),
+    "bands and channels together: 32 * ceil(bands / 2)":
+        _deep(inputs=lambda bands: math.ceil(bands / 2), turn=lambda x: x.mean(dim=1)),
     "the number of symbols is an argument: use it": _deep(fixed={"symbols": 44}),
     "nn.Linear(2 * hidden, symbols), with a bias": _deep(output={"bias": False}),
     "cnn, rnn and output are all: no further layers": _deep(more=True),
     # of the way through
-    "transpose(1, 2) before flatten(2): a reshape mixes frames and channels": _deep(
-        turn=lambda x: x.reshape(len(x), x.shape[2], -1)
-    ),
-    "channel by channel, its bands side by side: transpose(1, 2).flatten(2)": _deep(
-        turn=lambda x: x.permute(0, 2, 3, 1).flatten(2)
-    ),
-    "nn.GRU takes (frame, batch, feature) unless it has batch_first=True": _deep(
-        rnn={"batch_first": False}
-    ),
-    "logits: the loss applies log_softmax, or the model that is trained": _deep(
-        head=lambda logits, _: logits.log_softmax(dim=2)
-    ),
-    "logits in train mode, too": _deep(
-        head=lambda logits, training: logits.log_softmax(dim=2) if training else logits
-    ),
+    "transpose(1, 2) before flatten(2): a reshape mixes frames and channels":
+        _deep(turn=lambda x: x.reshape(len(x), x.shape[2], -1)),
+    "channel by channel, its bands side by side: transpose(1, 2).flatten(2)":
+        _deep(turn=lambda x: x.permute(0, 2, 3, 1).flatten(2)),
+    "nn.GRU takes (frame, batch, feature) unless it has batch_first=True":
+        _deep(rnn={"batch_first": False}),
+    "logits: the loss applies log_softmax, or the model that is trained":
+        _deep(head=lambda logits, _: logits.log_softmax(dim=2)),
+    "logits in train mode, too":
+        _deep(head=lambda logits, training: logits.log_softmax(dim=2) if training else logits),
     "logits, not probabilities": _deep(head=lambda logits, _: logits.softmax(dim=2)),
-    "(batch, frame', symbols): symbols come last": _deep(
-        head=lambda logits, _: logits.transpose(1, 2)
-    ),
-    "(batch, frame', symbols): a row of logits for each frame": _deep(
-        head=lambda logits, _: logits[:, -1]
-    ),
-    "dropout is for the two nn.Dropout2d: the recurrent layers get none": _deep(
-        **{"recurrent dropout": True}
-    ),
+    "(batch, frame', symbols): symbols come last":
+        _deep(head=lambda logits, _: logits.transpose(1, 2)),
+    "(batch, frame', symbols): a row of logits for each frame":
+        _deep(head=lambda logits, _: logits[:, -1]),
+    "dropout is for the two nn.Dropout2d: the recurrent layers get none":
+        _deep(**{"recurrent dropout": True}),
     "no torch.no_grad(), .detach() or .data in forward": _deep(see=_blind),
 }
 

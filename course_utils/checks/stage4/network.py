@@ -126,109 +126,81 @@ SMALL_MISTAKES: dict[str, Callable] = {
     # of the layers
     "the convolutions have a bias": _small(conv={"bias": False}),
     "every convolution is padded: padding=kernel // 2": _small(conv={"padding": 0}),
-    "an nn.BatchNorm1d(channels) behind each convolution": _small(
-        block=lambda c, width: [c, nn.ReLU()]
-    ),
+    "an nn.BatchNorm1d(channels) behind each convolution":
+        _small(block=lambda c, width: [c, nn.ReLU()]),
     "a ReLU behind each batch norm": _small(block=lambda c, width: [c, nn.BatchNorm1d(width)]),
-    "convolution, batch norm, ReLU: in this order": _small(
-        block=lambda c, width: [c, nn.ReLU(), nn.BatchNorm1d(width)]
-    ),
-    "nn.BatchNorm1d(channels) as it is: momentum=0.1": _small(
-        block=lambda c, width: [c, nn.BatchNorm1d(width, momentum=1.0), nn.ReLU()]
-    ),
-    "in train mode a batch norm takes the averages of the batch, and keeps count of them": _small(
-        block=lambda c, width: [c, _Still(width), nn.ReLU()]
-    ),
+    "convolution, batch norm, ReLU: in this order":
+        _small(block=lambda c, width: [c, nn.ReLU(), nn.BatchNorm1d(width)]),
+    "nn.BatchNorm1d(channels) as it is: momentum=0.1":
+        _small(block=lambda c, width: [c, nn.BatchNorm1d(width, momentum=1.0), nn.ReLU()]),
+    "in train mode a batch norm takes the averages of the batch, and keeps count of them":
+        _small(block=lambda c, width: [c, _Still(width), nn.ReLU()]),
     "layers is an argument: use it": _small(layers=_LAYERS),
     "the number of channels is an argument: use it": _small(channels=96),
     "the size of the hidden state is an argument: use it": _small(hidden=128),
     "self.rnn = nn.GRU(...)": _small(cell=nn.LSTM),
     "one recurrent layer": _small(rnn={"num_layers": 2}),
     "the network hears both directions: bidirectional=True": _small(rnn={"bidirectional": False}),
-    "nn.GRU takes (frame, batch, feature) unless it has batch_first=True": _small(
-        rnn={"batch_first": False}, hear=_loose
-    ),
+    "nn.GRU takes (frame, batch, feature) unless it has batch_first=True":
+        _small(rnn={"batch_first": False}, hear=_loose),
     "convolutions, batch norms, rnn and output are all: no further layers": _small(more=True),
     # of the masks
     "what stands in the padding is no part of a clip: zeros there, too": _small(mask=_unmasked(0)),
     "zeros behind the valid frames: no mask at all": _small(mask=_unmasked(0, *_ALL)),
-    "the mask is missing after the convolutions: biases fill the padding": _small(
-        mask=_unmasked(*_ALL)
-    ),
-    "the mask is missing after convolution 1: the next one sees its padding": _small(
-        mask=_unmasked(1)
-    ),
-    "the mask is missing after convolution 2: the next one sees its padding": _small(
-        mask=_unmasked(2)
-    ),
-    "masks take the lengths that are right there: output_frames after each layer": _small(
-        **{"masks of the input": True}
-    ),
-    "zeros behind the clip's end, not in the clip: frames < lengths stay": _small(
-        mask=lambda x, n, number: x - _masked(x, n)
-    ),
-    "frame number `length` is behind the end already: frames < lengths stay, without =": _small(
-        mask=lambda x, n, number: _masked(x, n, 1)
-    ),
-    "frame number `length` - 1 is the clip's last: it stays": _small(
-        mask=lambda x, n, number: _masked(x, n, -1)
-    ),
-    "masks in train mode, too": _small(
-        **{"training masks": (_unmasked(), lambda x, n, number: x)}
-    ),
-    "the GRU runs over packed sequences: else its way back starts in the padding": _small(
-        hear=_loose
-    ),
+    "the mask is missing after the convolutions: biases fill the padding":
+        _small(mask=_unmasked(*_ALL)),
+    "the mask is missing after convolution 1: the next one sees its padding":
+        _small(mask=_unmasked(1)),
+    "the mask is missing after convolution 2: the next one sees its padding":
+        _small(mask=_unmasked(2)),
+    "masks take the lengths that are right there: output_frames after each layer":
+        _small(**{"masks of the input": True}),
+    "zeros behind the clip's end, not in the clip: frames < lengths stay":
+        _small(mask=lambda x, n, number: x - _masked(x, n)),
+    "frame number `length` is behind the end already: frames < lengths stay, without =":
+        _small(mask=lambda x, n, number: _masked(x, n, 1)),
+    "frame number `length` - 1 is the clip's last: it stays":
+        _small(mask=lambda x, n, number: _masked(x, n, -1)),
+    "masks in train mode, too": _small(**{"training masks": (_unmasked(), lambda x, n, number: x)}),
+    "the GRU runs over packed sequences: else its way back starts in the padding":
+        _small(hear=_loose),
     "masks are there, packed sequences are missing": _small(mask=_unmasked(*_ALL[1:]), hear=_loose),
-    "the lengths that go on are those behind the convolutions: output_frames(lengths, layers)": (
-        _small(**{"packs the input's": True})
-    ),
-    "neither masks nor packed sequences: padding reaches the clips": _small(
-        mask=_unmasked(0, *_ALL), hear=_loose
-    ),
-    "all frames of the convolutions: pad_packed_sequence(..., total_length=x.shape[2])": _small(
-        hear=_packed
-    ),
+    "the lengths that go on are those behind the convolutions: output_frames(lengths, layers)":
+        _small(**{"packs the input's": True}),
+    "neither masks nor packed sequences: padding reaches the clips":
+        _small(mask=_unmasked(0, *_ALL), hear=_loose),
+    "all frames of the convolutions: pad_packed_sequence(..., total_length=x.shape[2])":
+        _small(hear=_packed),
     "pack_padded_sequence(..., enforce_sorted=False): clips come in any order": _small(
         hear=lambda rnn, x, n: pad_packed_sequence(
             rnn(pack_padded_sequence(x, n, True))[0], True, total_length=x.shape[1]
         )[0]
     ),
     # of what comes back
-    "swap the axes with transpose(1, 2): a reshape mixes frames and channels": _small(
-        turn=lambda x: x.reshape(len(x), x.shape[2], -1)
-    ),
+    "swap the axes with transpose(1, 2): a reshape mixes frames and channels":
+        _small(turn=lambda x: x.reshape(len(x), x.shape[2], -1)),
     "log_softmax is missing: these are logits": _small(head=lambda logits: logits),
     "log_softmax, not softmax": _small(head=lambda logits: logits.softmax(dim=2)),
-    "log_softmax over the symbols, not over the frames": _small(
-        head=lambda logits: logits.log_softmax(dim=1)
-    ),
-    "log_softmax over the symbols, not over the batch": _small(
-        head=lambda logits: logits.log_softmax(dim=0)
-    ),
-    "symbols come last: (batch, frame', symbol)": _small(
-        head=lambda logits: logits.log_softmax(dim=2).transpose(1, 2)
-    ),
-    "the batch comes first: batch_first=True": _small(
-        head=lambda logits: logits.log_softmax(dim=2).transpose(0, 1)
-    ),
+    "log_softmax over the symbols, not over the frames":
+        _small(head=lambda logits: logits.log_softmax(dim=1)),
+    "log_softmax over the symbols, not over the batch":
+        _small(head=lambda logits: logits.log_softmax(dim=0)),
+    "symbols come last: (batch, frame', symbol)":
+        _small(head=lambda logits: logits.log_softmax(dim=2).transpose(1, 2)),
+    "the batch comes first: batch_first=True":
+        _small(head=lambda logits: logits.log_softmax(dim=2).transpose(0, 1)),
     "return both, for the loss": _small(give=lambda y, n, *_: y),
     "the lengths come back as a torch.Tensor": _small(give=lambda y, n, *_: (y, n.tolist())),
-    "lengths are int64: output_frames(lengths, layers)": _small(
-        give=lambda y, n, *_: (y, n.float())
-    ),
-    "lengths behind the convolutions: output_frames(lengths, layers)": _small(
-        give=lambda y, n, given, layers: (y, given)
-    ),
-    "output_frames(lengths, layers): T // stride drops the last frame": _small(
-        lengths=lambda n, layer: n // layer[1]
-    ),
-    "the valid frames of each clip, not of the longest": _small(
-        give=lambda y, n, *_: (y, n.amax().expand(len(n)))
-    ),
-    "all the layers count": _small(
-        give=lambda y, n, given, layers: (y, _through(given, layers[:1]))
-    ),
+    "lengths are int64: output_frames(lengths, layers)":
+        _small(give=lambda y, n, *_: (y, n.float())),
+    "lengths behind the convolutions: output_frames(lengths, layers)":
+        _small(give=lambda y, n, given, layers: (y, given)),
+    "output_frames(lengths, layers): T // stride drops the last frame":
+        _small(lengths=lambda n, layer: n // layer[1]),
+    "the valid frames of each clip, not of the longest":
+        _small(give=lambda y, n, *_: (y, n.amax().expand(len(n)))),
+    "all the layers count":
+        _small(give=lambda y, n, given, layers: (y, _through(given, layers[:1]))),
     "the lengths of the clips in their own order: the sorting is not undone": _small(give=_sorted),
     "the clips come back in another order: undo the sorting by length": _small(
         give=lambda y, n, *_: (_sorted(y, n)[0], n)
@@ -236,15 +208,12 @@ SMALL_MISTAKES: dict[str, Callable] = {
     # of dropout, and of the way back
     "the share that is dropped is an argument, 0 if nothing is said": _small(p=0.1),
     "nn.Dropout(dropout) in front of the linear layer: the argument is not used": _small(p=0.0),
-    "dropout in training only: nn.Dropout, or training=self.training": _small(
-        drop=lambda x, p, training: F.dropout(x, p)
-    ),
-    "dropout is the share that is dropped, not the share that stays": _small(
-        drop=lambda x, p, training: F.dropout(x, 1 - p, training) if p else x
-    ),
-    "every layer is used in forward, and no tensor is detached": _small(
-        turn=lambda x: x.detach().transpose(1, 2)
-    ),
+    "dropout in training only: nn.Dropout, or training=self.training":
+        _small(drop=lambda x, p, training: F.dropout(x, p)),
+    "dropout is the share that is dropped, not the share that stays":
+        _small(drop=lambda x, p, training: F.dropout(x, 1 - p, training) if p else x),
+    "every layer is used in forward, and no tensor is detached":
+        _small(turn=lambda x: x.detach().transpose(1, 2)),
 }
 
 
@@ -336,12 +305,10 @@ def _default_layers(model_class: Callable) -> list[tuple[int, int]]:
 _PARTS: dict[str, tuple[type[nn.Module] | tuple, str]] = {
     "the convolutions": (nn.Conv1d, "for each (kernel, stride) an nn.Conv1d, with a bias"),
     "the batch norms": (nn.BatchNorm1d, "an nn.BatchNorm1d(channels) behind each convolution"),
-    "the recurrent network": (
-        nn.RNNBase, "nn.GRU(channels, hidden, batch_first=True, bidirectional=True)"
-    ),
-    "the network": (
-        nn.Module, "convolutions, batch norms, rnn and output are all: no further layers"
-    ),
+    "the recurrent network":
+        (nn.RNNBase, "nn.GRU(channels, hidden, batch_first=True, bidirectional=True)"),
+    "the network":
+        (nn.Module, "convolutions, batch norms, rnn and output are all: no further layers"),
 }
 
 

@@ -30,33 +30,27 @@ def fit(body: str) -> str:
 
 
 WRONG_ANSWERS["1.1"] = [
-    (
-        "silences the end of the clip that it was given",
+    ("silences the end of the clip that it was given",
         fit("""
             fitted = F.pad(waveform, (0, samples - time))
             waveform[:, samples:] = 0
             return fitted"""),
-        "work on copies",
-    ),
-    (
-        "NumPy's float32, whatever came",
+        "work on copies"),
+    ("NumPy's float32, whatever came",
         fit("""
             fitted = np.zeros((channels, samples), dtype=np.float32)
             fitted[:, : min(time, samples)] = waveform.numpy()[:, :samples]
             return torch.from_numpy(fitted)"""),
-        "the waveform's dtype: new_zeros, not torch.zeros",
-    ),
+        "the waveform's dtype: new_zeros, not torch.zeros"),
 ]
 
 RIGHT_ANSWERS["1.1"] = [
     ("a negative pad cuts", fit("return F.pad(waveform, (0, samples - time))")),
-    (
-        "two cases",
+    ("two cases",
         fit("""
             if time >= samples:
                 return waveform[..., :samples]
-            return nn.ConstantPad1d((0, samples - time), 0.0)(waveform)"""),
-    ),
+            return nn.ConstantPad1d((0, samples - time), 0.0)(waveform)""")),
 ]
 
 
@@ -77,35 +71,28 @@ def words(
 
 WRONG_ANSWERS["1.2"] = [
     ("sort returns nothing", words(make="return list(set(words)).sort()"), "such as .sort()"),
-    (
-        "an unknown word is None",
+    ("an unknown word is None",
         words(
             there="""
             index = {word: i for i, word in enumerate(vocabulary)}
             return torch.tensor([index.get(word) for word in words])"""
         ),
-        "look whether the word is there before you use it",
-    ),
-    (
-        "remembers the words of an earlier call",
+        "look whether the word is there before you use it"),
+    ("remembers the words of an earlier call",
         words(make="return sorted(SEEN.update(words) or SEEN)") + "\n\nSEEN = set()\n",
-        "sort the words and keep each once, anew in every call",
-    ),
+        "sort the words and keep each once, anew in every call"),
 ]
 
 RIGHT_ANSWERS["1.2"] = [
-    (
-        "a dictionary",
+    ("a dictionary",
         words(
             make="return sorted({word: None for word in words})",
             there="""
             index = dict(zip(vocabulary, range(len(vocabulary))))
             return torch.LongTensor([index[word] for word in words])""",
             back="return [vocabulary[i] for i in indices]",
-        ),
-    ),
-    (
-        "NumPy",
+        )),
+    ("NumPy",
         words(
             make="return np.unique(words).tolist()",
             there="""
@@ -114,10 +101,8 @@ RIGHT_ANSWERS["1.2"] = [
                 raise ValueError("an unknown word")
             return torch.from_numpy(found.argmax(axis=1))""",
             back="return np.array(vocabulary)[indices.numpy()].tolist()",
-        ),
-    ),
-    (
-        "loops",
+        )),
+    ("loops",
         words(
             make="""
             result = []
@@ -132,8 +117,7 @@ RIGHT_ANSWERS["1.2"] = [
                 indices[i] = vocabulary.index(word)
             return indices""",
             back="return list(map(vocabulary.__getitem__, indices))",
-        ),
-    ),
+        )),
 ]
 
 
@@ -150,37 +134,29 @@ def batch(
 
 
 WRONG_ANSWERS["1.3"] = [
-    (
-        "stacks clips of unequal length",
+    ("stacks clips of unequal length",
         batch("waveforms = torch.stack([item[0] for item in items])"),
-        "the line of your code",
-    ),
+        "the line of your code"),
 ]
 
 RIGHT_ANSWERS["1.3"] = [
-    (
-        "fills a block of zeros",
+    ("fills a block of zeros",
         batch("""
             waveforms = torch.zeros(len(items), 1, 16_000)
             for row, (waveform, *_) in enumerate(items):
                 kept = min(16_000, waveform.shape[1])
-                waveforms[row, :, :kept] = waveform[:, :kept]"""),
-    ),
-    (
-        "columns for rows",
+                waveforms[row, :, :kept] = waveform[:, :kept]""")),
+    ("columns for rows",
         batch(
             "waveforms, _, said, _, _ = zip(*items)",
             "labels = words_to_indices(list(said), vocabulary)",
             "return torch.cat([fit_to_length(row, 16_000)[None] for row in waveforms]), labels",
-        ),
-    ),
-    (
-        "a list of two",
+        )),
+    ("a list of two",
         batch(
             "waveforms = torch.stack([F.pad(i[0], (0, 16_000 - i[0].shape[1])) for i in items])",
             result="return [waveforms, labels]",
-        ),
-    ),
+        )),
 ]
 
 
@@ -208,22 +184,17 @@ def mlp(init: str = SEQUENTIAL, forward: str = "return self.layers(waveforms)") 
 
 WRONG_ANSWERS["1.4"] = [
     ("misspells forward", mlp().replace("forward", "foward"), "the line of your code"),
-    (
-        "takes the mean off in place",
+    ("takes the mean off in place",
         mlp(forward="waveforms -= waveforms.mean()\nreturn self.layers(waveforms)"),
-        "work on copies",
-    ),
+        "work on copies"),
     ("its own seed", mlp("torch.manual_seed(0)" + SEQUENTIAL), "is for the whole program"),
-    (
-        "softmax in eval mode only",
+    ("softmax in eval mode only",
         mlp(forward="y = self.layers(waveforms)\nreturn y if self.training else y.softmax(1)"),
-        "the loss applies log-softmax",
-    ),
+        "the loss applies log-softmax"),
 ]
 
 RIGHT_ANSWERS["1.4"] = [
-    (
-        "the last layer first",
+    ("the last layer first",
         mlp(
             """
             self.last = nn.Linear(64, classes)
@@ -231,10 +202,8 @@ RIGHT_ANSWERS["1.4"] = [
             """
             x = F.relu(self.first(waveforms.flatten(1)))
             return self.last(F.relu(self.second(x)))""",
-        ),
-    ),
-    (
-        "a ModuleList",
+        )),
+    ("a ModuleList",
         mlp(
             """
             sizes = [inputs, 128, 64, classes]
@@ -244,10 +213,8 @@ RIGHT_ANSWERS["1.4"] = [
             for layer in self.layers[:-1]:
                 x = layer(x).clamp(min=0)
             return self.layers[-1](x)""",
-        ),
-    ),
-    (
-        "own matrices, the other way round",
+        )),
+    ("own matrices, the other way round",
         mlp(
             """
             def parameter(*shape):
@@ -260,8 +227,7 @@ RIGHT_ANSWERS["1.4"] = [
             last, second, first = self.biases
             x = torch.relu(waveforms.squeeze(1) @ self.w1 + first)
             return torch.relu(x @ self.w2 + second) @ self.w3 + last""",
-        ),
-    ),
+        )),
 ]
 
 
@@ -280,37 +246,28 @@ def loss(log_softmax: str = STABLE, nll_loss: str = PICK) -> str:
 
 
 WRONG_ANSWERS["1.5"] = [
-    (
-        "changes the logits",
+    ("changes the logits",
         loss(STABLE.replace("shifted = logits -", "logits -=").replace("shifted", "logits")),
-        "work on copies",
-    ),
-    (
-        "the way back through exp is cut",
+        "work on copies"),
+    ("the way back through exp is cut",
         loss(STABLE.replace("shifted.exp()", "shifted.detach().exp()")),
-        "stay in torch: .detach()",
-    ),
+        "stay in torch: .detach()"),
 ]
 
 RIGHT_ANSWERS["1.5"] = [
-    (
-        "logsumexp and gather",
+    ("logsumexp and gather",
         loss(
             "return logits - torch.logsumexp(logits, 1, keepdim=True)",
             "return -log_probs.gather(1, labels[:, None]).mean()",
-        ),
-    ),
-    (
-        "amax and one-hot",
+        )),
+    ("amax and one-hot",
         loss(
             """
             largest = logits.amax(dim=-1)[:, None]
             return logits - largest - (logits - largest).exp().sum(dim=-1)[:, None].log()""",
             "return -(F.one_hot(labels, log_probs.shape[1]) * log_probs).sum() / len(labels)",
-        ),
-    ),
-    (
-        "loops, and float32",
+        )),
+    ("loops, and float32",
         loss(
             """
             result = torch.zeros(logits.shape)
@@ -322,8 +279,7 @@ RIGHT_ANSWERS["1.5"] = [
             for i, label in enumerate(labels):
                 losses[i] = -log_probs[i, label]
             return losses.mean()""",
-        ),
-    ),
+        )),
 ]
 
 
@@ -341,16 +297,13 @@ TRAIN = function(
 )
 
 WRONG_ANSWERS["1.6"] = [
-    (
-        "gradients off for good",
+    ("gradients off for good",
         TRAIN.replace("return loss", "torch.set_grad_enabled(False)\n    return loss"),
-        "torch.set_grad_enabled is for the whole program",
-    ),
+        "torch.set_grad_enabled is for the whole program"),
 ]
 
 RIGHT_ANSWERS["1.6"] = [
-    (
-        "a closure",
+    ("a closure",
         function(
             "training_step(model, optimiser, waveforms, labels)",
             """
@@ -362,8 +315,7 @@ RIGHT_ANSWERS["1.6"] = [
 
             model.train(True)
             return float(optimiser.step(closure).detach())""",
-        ),
-    ),
+        )),
 ]
 
 
@@ -385,20 +337,15 @@ EVALUATE = function(
 BATCHES = "math.ceil(len(waveforms) / batch_size)"
 
 WRONG_ANSWERS["1.7"] = [
-    (
-        "gradients on at the end, whatever they were",
+    ("gradients on at the end, whatever they were",
         EVALUATE.replace("return ", "torch.set_grad_enabled(True)\n    return "),
-        "torch.set_grad_enabled is for the whole program",
-    ),
+        "torch.set_grad_enabled is for the whole program"),
 ]
 
 RIGHT_ANSWERS["1.7"] = [
-    (
-        "means, weighted",
-        EVALUATE.replace(', reduction="sum").item()', ").item() * len(y)"),
-    ),
-    (
-        "all logits first",
+    ("means, weighted",
+        EVALUATE.replace(', reduction="sum").item()', ").item() * len(y)")),
+    ("all logits first",
         "@torch.inference_mode()\n"
         + function(
             "evaluate(model, waveforms, labels, batch_size=256)",
@@ -408,10 +355,8 @@ RIGHT_ANSWERS["1.7"] = [
             logits = torch.cat([model(x.to(where)) for x in waveforms.split(batch_size)])
             right = logits.argmax(-1).eq(labels)
             return nll_loss(log_softmax(logits), labels).item(), right.float().mean().item()""",
-        ),
-    ),
-    (
-        "a DataLoader",
+        )),
+    ("a DataLoader",
         function(
             "evaluate(model, waveforms, labels, batch_size=256)",
             """
@@ -424,8 +369,7 @@ RIGHT_ANSWERS["1.7"] = [
                 losses += F.cross_entropy(logits, y, reduction="none").tolist()
                 hits += (logits.max(dim=1).indices == y).tolist()
             return np.mean(losses), np.mean(hits)""",
-        ),
-    ),
+        )),
 ]
 
 
@@ -444,22 +388,17 @@ OVERFIT = function(
 )
 
 WRONG_ANSWERS["1.8"] = [
-    (
-        "its own seed",
+    ("its own seed",
         OVERFIT.replace("losses = []", "losses = []\n    torch.manual_seed(0)"),
-        "torch.manual_seed is for the whole program",
-    ),
+        "torch.manual_seed is for the whole program"),
 ]
 
 RIGHT_ANSWERS["1.8"] = [
-    (
-        "shuffled clips",
+    ("shuffled clips",
         OVERFIT.replace("(steps):", "(steps):\n        rows = torch.randperm(len(labels))").replace(
             "waveforms, labels))", "waveforms[rows], labels[rows]))"
-        ),
-    ),
-    (
-        "everything in place",
+        )),
+    ("everything in place",
         function(
             "overfit_one_batch(model, waveforms, labels, steps, learning_rate)",
             """
@@ -473,8 +412,7 @@ RIGHT_ANSWERS["1.8"] = [
                 loss.backward()
                 optimiser.step()
             return losses""",
-        ),
-    ),
+        )),
 ]
 
 
@@ -491,16 +429,13 @@ def files(
 
 WRONG_ANSWERS["1.9"] = [
     ("saves a list", files("torch.save(list(model.parameters()), path)"), "whole and as it is"),
-    (
-        "eval mode after saving",
+    ("eval mode after saving",
         files("model.eval()\ntorch.save(model.state_dict(), path)"),
-        "the caller chose the mode",
-    ),
+        "the caller chose the mode"),
 ]
 
 RIGHT_ANSWERS["1.9"] = [
-    (
-        "open files",
+    ("open files",
         files(
             """
             with open(path, "wb") as file:
@@ -510,10 +445,8 @@ RIGHT_ANSWERS["1.9"] = [
             with open(path, "rb") as file:
                 state = torch.load(file, map_location=where, weights_only=True)
             return model.load_state_dict(state)""",
-        ),
-    ),
-    (
-        "tensor by tensor, and the default of weights_only",
+        )),
+    ("tensor by tensor, and the default of weights_only",
         files(
             "torch.save({k: v.cpu().clone() for k, v in model.state_dict().items()}, path)",
             """
@@ -523,8 +456,7 @@ RIGHT_ANSWERS["1.9"] = [
                 raise ValueError("weights of another model")
             for name in own:
                 own[name].copy_(state[name])""",
-        ),
-    ),
+        )),
 ]
 
 
@@ -542,66 +474,52 @@ SPLIT = split("""
     return np.isin(speakers, chosen)""")
 
 WRONG_ANSWERS["1.10"] = [
-    (
-        "the generator of the whole program",
+    ("the generator of the whole program",
         SPLIT.replace("default_rng(seed)", "seed(seed)").replace("random.perm", "np.random.perm"),
-        "draw from np.random.default_rng(seed)",
-    ),
-    (
-        "Python's generator of the whole program",
+        "draw from np.random.default_rng(seed)"),
+    ("Python's generator of the whole program",
         split("""
             import random
 
             random.seed(seed)
             names = sorted(set(speakers))
             return np.isin(speakers, random.sample(names, round(len(names) * test_share)))"""),
-        "draw from random.Random(seed)",
-    ),
-    (
-        "shuffles the speakers that it was given",
+        "draw from random.Random(seed)"),
+    ("shuffles the speakers that it was given",
         SPLIT.replace(
             "random.permutation(names)",
             "(random.shuffle(speakers), list(dict.fromkeys(speakers)))[1]",
         ),
-        "work on copies",
-    ),
+        "work on copies"),
 ]
 
 RIGHT_ANSWERS["1.10"] = [
-    (
-        "a choice without replacement",
+    ("a choice without replacement",
         split("""
             names = sorted({*speakers})
             count = round(test_share * len(names))
             chosen = set(np.random.default_rng(seed).choice(names, count, replace=False))
-            return np.array([name in chosen for name in speakers])"""),
-    ),
-    (
-        "Python's generator",
+            return np.array([name in chosen for name in speakers])""")),
+    ("Python's generator",
         split("""
             import random
 
             names = sorted(set(speakers.tolist()))
             chosen = random.Random(seed).sample(names, round(len(names) * test_share))
-            return np.asarray([name in chosen for name in speakers.tolist()])"""),
-    ),
-    (
-        "order of appearance, and torch's generator",
+            return np.asarray([name in chosen for name in speakers.tolist()])""")),
+    ("order of appearance, and torch's generator",
         split("""
             names = list(dict.fromkeys(speakers))
             order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
             is_test = np.zeros(len(speakers), dtype=bool)
             for number in order[: int(np.round(test_share * len(names)))].tolist():
                 is_test |= speakers == names[number]
-            return is_test"""),
-    ),
-    (
-        "numbers for names",
+            return is_test""")),
+    ("numbers for names",
         split("""
             names, numbers = np.unique(speakers, return_inverse=True)
             draw = np.random.RandomState(seed).rand(len(names)).argsort()
             is_test = np.zeros(len(names), bool)
             is_test[draw[: round(test_share * len(names))]] = True
-            return is_test[numbers]"""),
-    ),
+            return is_test[numbers]""")),
 ]
