@@ -24,10 +24,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest  # noqa: F401  before the fork: it is slow to import
+import IPython  # noqa: F401  before the fork: slow to import
+import pytest  # noqa: F401
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_utils import settings
+from course_utils.instructor import release  # noqa: F401
 
 FOLDER = settings.CHECKOUT / "course_utils" / "checks"
 SECONDS = 60
@@ -46,6 +49,10 @@ def mutants(path: Path) -> Iterator[tuple[int, str, int, int]]:
     """Line, what is changed, and the numbers of node and change, of every mutant of a module."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     arbitrary = {id(part) for node in ast.walk(tree) for part in _arbitrary(node)}
+    for node in tree.body:  # a mistake that is changed is another mistake
+        names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "MISTAKES" in " ".join(names[:1]):
+            arbitrary |= {id(part) for part in ast.walk(node)}
     for number, node in enumerate(ast.walk(tree)):
         if id(node) in arbitrary:
             continue
@@ -130,8 +137,8 @@ class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.source, str(self.path), "exec"), module.__dict__)
 
 
-def survives(path: Path, source: str, exercise: str) -> bool:
-    """Whether no answer to the exercise notices the change, in a process of its own."""
+def start(path: Path, source: str, exercise: str) -> int:
+    """A process that ends with 0 if no answer to the exercise notices the change; its number."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -146,8 +153,19 @@ def survives(path: Path, source: str, exercise: str) -> bool:
             code = 1
         finally:
             os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return status == 0
+    return child
+
+
+def warm_up() -> None:
+    """What is slow once in a process, before the fork."""
+
+    class Mode(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+    torch.set_num_threads(1)
+    with Mode():
+        torch.ones(2).softmax(0)
 
 
 def _complaints(exercise: str) -> list[str]:
@@ -190,9 +208,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils.tests.mutants")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--stage", type=int, nargs="*", default=[1, 2, 3, 4])
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    warm_up()
     found = [
         (path, line, what, *numbers)
         for stage in options.stage
@@ -201,16 +220,23 @@ def main(arguments: list[str] | None = None) -> int:
         if exercise_at(path, line)
     ]
     drawn = random.Random(options.seed).sample(found, min(options.count, len(found)))
-    alive = 0
-    for number, (path, line, what, *numbers) in enumerate(drawn, start=1):
-        exercise = exercise_at(path, line)
-        if survives(path, mutated(path, *numbers), exercise):
-            alive += 1
+    running: dict[int, str] = {}
+    alive = tried = 0
+    while drawn or running:
+        while drawn and len(running) < options.jobs:
+            path, line, what, *numbers = drawn.pop()
+            exercise = exercise_at(path, line)
             place = f"{path.relative_to(FOLDER)}:{line}"
-            print(f"{exercise:<5} {place:<28} {' '.join(what.split())[:110]}", flush=True)
-        if number % 50 == 0:
-            print(f"      {number} of {len(drawn)} tried, {alive} survive", flush=True)
-    print(f"{alive} of {len(drawn)} mutants survive, of {len(found):,} that there are")
+            text = f"{exercise:<5} {place:<28} {' '.join(what.split())[:110]}"
+            running[start(path, mutated(path, *numbers), exercise)] = text
+        child, status = os.wait()
+        text, tried = running.pop(child), tried + 1
+        if status == 0:
+            alive += 1
+            print(text, flush=True)
+        if tried % 50 == 0:
+            print(f"      {tried} tried, {alive} survive", flush=True)
+    print(f"{alive} of {tried} mutants survive, of {len(found):,} that there are")
     return 0
 
 

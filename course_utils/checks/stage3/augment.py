@@ -102,6 +102,8 @@ SPEED_MISTAKES: dict[str, Callable] = {
     "a factor that speaks faster reads further apart; the middle does not stay":
         lambda x, f: _read(x, (_n(x) - x.shape[2] // 2) * _each(f) + x.shape[2] // 2, left=0.0),
     "the factor is used as it is: it is not rounded": lambda x, f: _faster(x, f.round(decimals=1)),
+    "the factor is used as it is, also above 2 and below 0.5":
+        lambda x, f: _faster(x, f.clamp(0.5, 2)),
     "positions need the precision of float32":
         lambda x, f: _read(x, (torch.arange(x.shape[2]) * _each(f)).half().double()),
     "a position behind the last sample reads 0: nothing fades":
@@ -140,6 +142,7 @@ def change_speed(answer: Callable) -> None:
         [
             hand,
             (noise(5, 101), torch.tensor([1.0, 2.0, 0.5, 1.25, 1.0])),
+            (noise(4, 97), torch.tensor([2.5, 0.25, 3.0, 0.375])),
             (clips[0], factors(6, clips[0].shape[2], fades=True)),
             (tones, torch.tensor([0.75, 1.0])),
         ],
@@ -208,6 +211,9 @@ NOISE_MISTAKES: dict[str, Callable] = {
     "the power is that of the whole clip, pauses included": lambda x, z, snr: _mix(
         x, z, snr, lambda y: _power(y[..., : y.shape[2] // 2] if y is x else y)
     ),
+    "the power is the mean over the whole clip: zeros in it count": lambda x, z, snr: _mix(
+        x, z, snr, lambda y: y.square().sum(2, True) / (y != 0).sum(2, keepdim=True)
+    ),
     "a higher ratio is less noise: the sign of snr": lambda x, z, snr: _mix(x, z, -snr),
     "each clip has its own ratio: this is the first clip's":
         lambda x, z, snr: _mix(x, z, _first(snr)),
@@ -249,6 +255,7 @@ def add_noise(answer: Callable) -> None:
         batch, time = len(loud), sizes.randint(300, 400)
         speech = torch.randn(batch, 1, time, generator=random) + 0.3
         speech[..., time // 2 :] *= 0.05  # nearly silent, as in a clip with one short word
+        speech[..., -time // 8 :] = 0  # and padded
         noises = torch.rand(batch, 1, time, generator=random) - 0.3
         snr = torch.tensor(sizes.sample([-6.0, -5.0, *map(float, range(5, 21))], batch))
         return speech * _each(torch.tensor(loud)), noises * _each(torch.tensor(noisy)), snr
