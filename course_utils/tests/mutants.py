@@ -49,6 +49,13 @@ def mutants(path: Path) -> Iterator[tuple[int, str, int, int]]:
     """Line, what is changed, and the numbers of node and change, of every mutant of a module."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     arbitrary = {id(part) for node in ast.walk(tree) for part in _arbitrary(node)}
+    # A number is mutated where it is computed or compared with; others are sizes of cases.
+    counts = (ast.BinOp, ast.Compare, ast.Subscript, ast.Slice, ast.Return)
+    for node in ast.walk(tree):
+        if not isinstance(node, counts):
+            arbitrary |= {
+                id(part) for part in ast.iter_child_nodes(node) if isinstance(part, ast.Constant)
+            }
     for node in tree.body:  # a mistake that is changed is another mistake
         names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
         if isinstance(node, ast.Assign | ast.AnnAssign) and "MISTAKES" in " ".join(names[:1]):
