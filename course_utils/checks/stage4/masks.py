@@ -154,7 +154,7 @@ def spec_augment(answer: Callable) -> None:
     count, longest = draw.randint(9, 12), draw.randint(50, 65)
     bands, frames = draw.randint(4, 5), draw.randint(9, 12)  # the widest masks
     short = [draw.randint(24, 28), draw.randint(10, 11), draw.randint(6, 8), 3, 1]
-    lengths = torch.tensor([longest, *(size for own in short for size in (own, longest))] * 70)
+    lengths = torch.tensor([longest, *(size for own in short for size in (own, longest))] * 110)
     features = torch.rand(len(lengths), count, longest, generator=generator(3)) + 0.5  # never 0
     features[:, ::2] *= -1
     features[(torch.arange(longest) >= lengths[:, None])[:, None].expand_as(features)] = math.nan
@@ -178,6 +178,9 @@ def spec_augment(answer: Callable) -> None:
             _fault("related", "numbers that are not related", f"a correlation of {most:.2f}")
     for which, (widest, name) in enumerate(((bands, "bands"), (frames, "frames"))):
         _by_chance(starts[which], widths[which], sizes[which], full, widest, name)
+    whole = int((widths[1][lengths == short[0]] == 0).sum())
+    if whole > 0.35 * int((lengths == short[0]).sum()):  # a start behind the clip hides nothing
+        _fault("beyond", "a stretch of frames in most of the short clips", f"none in {whole}")
     for size in short[1:4]:
         widest = int(widths[1][lengths == size].max())
         if widest < size // 2:
@@ -272,7 +275,7 @@ def _by_chance(
         (mean > 0.5, f"places {name}", reach, reached),
         (at_end == 0, f"last {name}", reach, reached),
         (at_end > too_many >= at_start, f"cut {name}", reach, reached),
-        (squares > widest + 10 * math.sqrt(2 * widest), f"uneven {name}", evenly, drawn),
+        (squares > widest + 6 * math.sqrt(2 * widest), f"uneven {name}", evenly, drawn),
         (mean > 6 / root or square > 6 * math.sqrt(0.8) / root, f"places {name}", reach, reached),
     ):
         if wrong:
