@@ -64,9 +64,12 @@ _FILE_MISTAKES: list[dict[str, Callable]] = [
         "strict=False skips what does not fit, and leaves random weights":
             lambda model, path: (model.load_state_dict(_read(path), strict=False) and None),
         "a file with more in it belongs to another model: load_state_dict says so": _copy_known,
+        "no assign=True: an optimiser that was made before would lose the parameters": (
+            lambda model, path: model.load_state_dict(_read(path), assign=True) and None
+        ),
     },
 ]
-_WHOLE_STATE, _ONLY, _PLACE, _CATCH, _STRICT, _MORE = _FILE_MISTAKES[1]
+_WHOLE_STATE, _ONLY, _PLACE, _CATCH, _STRICT, _MORE, _ASSIGN = _FILE_MISTAKES[1]
 
 
 def _save(model: nn.Module, path: Path) -> None:
@@ -96,7 +99,10 @@ def save_and_load(save_weights: Callable, load_weights: Callable) -> None:
             model(torch.randn(8, size))  # the running statistics of batch norm are state, too
             attempt(save_weights, model, path)
             state = _saved_state(path, model)
+            kept = list(other.parameters())
             attempt(load_weights, other, path)
+            if any(a is not b for a, b in zip(kept, other.parameters(), strict=True)):
+                fail("the model's own parameters, with new values", "other parameters", _ASSIGN)
             with torch.no_grad():
                 close(other.eval()(x), model.eval()(x), _WHOLE_STATE, 0.0, "an output")
         # A file from a computer with more GPUs than any reader has.

@@ -301,13 +301,16 @@ _SPLIT_MISTAKES: dict[str, Callable] = {
             np.random.default_rng(seed).permutation(list(set(s)))[: round(share * len(set(s)))],
         )
     ),
+    "round(test_share * number of speakers) may be 0: nobody is for testing then":
+        lambda s, share, seed: _split(s, share, seed, lambda n: max(1, round(n))),
     "True stands for testing, False for training": lambda s, share, seed: ~_split(s, share, seed),
     "np.array(...) makes an array of a list": lambda s, share, seed: [*_split(s, share, seed)],
     "return an array that says for each clip whether it is for testing":
         lambda s, share, seed: (np.nonzero(_split(s, share, seed))[0]),
 }
 (
-    _CLIPS, _SHARE, _ROUND, _ONCE, _FIXED, _OWN, _NEIGHBOURS, _PART, _SET, _TRUE, _ARRAY, _EACH,
+    _CLIPS, _SHARE, _ROUND, _ONCE, _FIXED, _OWN, _NEIGHBOURS, _PART, _SET, _NOBODY, _TRUE, _ARRAY,
+    _EACH,
 ) = _SPLIT_MISTAKES  # fmt: skip
 
 
@@ -319,7 +322,8 @@ def split_by_speaker(answer: Callable) -> None:
     """
     random = numpy_generator(3)
     # Shares of 11 and 13 speakers are 2.75 and 3.25: to round is not to cut, in neither direction.
-    for count, share, expected in ((20, 0.25, 5), (6, 1 / 6, 1), (11, 0.25, 3), (13, 0.25, 3)):
+    cases = ((20, 0.25, 5), (6, 1 / 6, 1), (11, 0.25, 3), (13, 0.25, 3), (9, 0.04, 0))
+    for count, share, expected in cases:
         names = _names(random, count)
         # Speakers talk for unequal lengths, and their clips are not in one block.
         speakers = random.permutation(np.repeat(names, random.integers(2, 9, size=count)))
@@ -330,7 +334,7 @@ def split_by_speaker(answer: Callable) -> None:
             if not np.array_equal(is_test, call(answer, speakers.copy(), share, seed)):
                 fail("the same split for the same seed", "another", _OWN)
             splits.append(is_test)
-        if all(np.array_equal(splits[0], other) for other in splits):
+        if expected and all(np.array_equal(splits[0], other) for other in splits):
             fail("other splits for other seeds", "one split for 8 seeds", _FIXED)
         if expected > 2 and all(_adjacent(speakers, is_test) for is_test in splits):
             fail("any speakers for testing", "neighbours in the alphabet, 8 times", _NEIGHBOURS)
@@ -373,6 +377,8 @@ def _check_split(is_test: object, speakers: np.ndarray, share: float, expected: 
         chosen = set(speakers[is_test])
         if tests == count - expected:
             cause = _TRUE
+        elif not expected and tests == 1:
+            cause = _NOBODY
         elif tests == min(count, round(share * len(speakers))):
             cause = _SHARE
         elif tests == int(share * count):

@@ -103,6 +103,7 @@ def mlp(model_class: Callable) -> None:
         x = x[:, 0]
         for fan_in, fan_out in pairwise((inputs, 128, 64, classes)):
             weight = found[fan_in * fan_out]
+            weight = weight.flatten(1)  # as that of a convolution over the whole clip
             weight = weight if weight.shape == (fan_in, fan_out) else weight.T
             x = x @ weight + found[fan_out].flatten()
             x = x.clamp(min=0) if fan_out > classes else x

@@ -225,7 +225,7 @@ def evaluate(answer: Callable) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x * self.factor + (50 * torch.randn_like(x) if self.training else 0)
 
-    for batch_size, training in ((clips, True), (3, True), (100, False)):
+    for batch_size, training in ((clips, True), (3, True), (clips - 1, True), (100, False)):
         model = Watched(Noisy()).train(training)
         with torch.set_grad_enabled(training):  # off already, in the last: it must stay so
             result = call(answer, model, logits, labels, batch_size)
@@ -247,8 +247,8 @@ def evaluate(answer: Callable) -> None:
             fail("two floats", got, _FLOATS)
         if math.isclose(loss, expected[1], rel_tol=1e-6):
             fail("(loss, accuracy)", "(accuracy, loss)", _ORDER)
-        causes = (_LOSS_MEAN, _HIT_MEAN) if batch_size == 3 else (_AS_THEY_COME, _SHARE)
-        if batch_size > 3 and math.isclose(loss * clips, expected[0], rel_tol=1e-6):
+        causes = (_LOSS_MEAN, _HIT_MEAN) if batch_size < clips else (_AS_THEY_COME, _SHARE)
+        if batch_size >= clips and math.isclose(loss * clips, expected[0], rel_tol=1e-6):
             causes = (_TWICE, causes[1])
         close(accuracy, expected[1], causes[1], 1e-6, "an accuracy")
         close(loss, expected[0], causes[0], 1e-6, "a loss")

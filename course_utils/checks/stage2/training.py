@@ -71,7 +71,8 @@ def _epoch(
         x, y = waveforms[rows], labels[rows]
         if fault == "labels":
             y = labels[len(losses) * batch_size :][: len(rows)]
-        if augment and (training or fault == "augments") and fault != "no augment":
+        paired = fault == "only with a scheduler" and not scheduler
+        if augment and (training or fault == "augments") and fault != "no augment" and not paired:
             x = (augment(x), x)[fault == "in vain"]
         with torch.set_grad_enabled(training or fault == "gradients"):
             logits = model(x)
@@ -85,6 +86,8 @@ def _epoch(
                 one.step()
             if fault == "empties after":
                 optimiser.zero_grad()
+        if fault == "always" and scheduler and not training:
+            scheduler.step()
         losses.append(loss.item() * (1 if fault in ("sum", "unweighted", "means") else len(y)))
         right += int((logits.argmax(dim=1) == y).sum())
     if fault == "scheduled at the end" and scheduler:
@@ -107,6 +110,8 @@ EPOCH_MISTAKES: dict[str, Callable] = {
         "call the model once for each batch, the last, smaller one too": "drops",
         "one order for both: waveforms[rows] and labels[rows]": "labels",
         "in training x = augment(x) for each batch, if augment is given": "no augment",
+        "augment and scheduler do not need each other": "only with a scheduler",
+        "scheduler.step() belongs to training": "always",
         "augment returns a new batch: x = augment(x), before model(x)": "in vain",
         "scheduler.step() after each optimiser step, not after each epoch": "scheduled at the end",
         "scheduler.step() comes after optimiser.step()": "before",
@@ -124,10 +129,13 @@ _ANEW, _AMONG, _ONCE, _EACH = list(EPOCH_MISTAKES)[5:9]
 
 
 def _observed(
-    function: Callable, training: bool, extras: bool, order: Sequence[int] = ()
+    function: Callable, training: bool, extras: str, order: Sequence[int] = ()
 ) -> dict[str, object]:
-    """What an epoch does with a model and an optimiser that have learnt before."""
-    sizes, random = chance(28), generator(28 + extras)
+    """What an epoch does with a model and an optimiser that have learnt before.
+
+    `extras` are what is given, too: ``"a"`` to augment, ``"s"`` a scheduler.
+    """
+    sizes, random = chance(28), generator(28 + len(extras))
     batch, time, classes = sizes.randint(4, 5), sizes.randint(6, 8), sizes.randint(3, 4)
     clips = 2 * batch + (3 if training else 1)
     x = torch.randn(clips, 1, time, generator=random, dtype=torch.float64)
@@ -141,13 +149,13 @@ def _observed(
         values.grad = torch.randn(values.shape, generator=random, dtype=values.dtype)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
     optimiser.step()  # it has a state from now on, and the model a gradient that was left
-    scheduler = _Halving(optimiser) if extras else None
-    learns = (optimiser, scheduler) if training else (None, None)
+    scheduler = _Halving(optimiser) if "s" in extras else None
+    learns = (optimiser if training else None, scheduler)
     with ExitStack() as stack:
         if order:
             drawn = torch.tensor(order)
             stack.enter_context(mock.patch("torch.randperm", lambda *_, **__: drawn))
-        result = call(function, model, x, y, batch, *learns, augment if extras else None)
+        result = call(function, model, x, y, batch, *learns, augment if "a" in extras else None)
     if not (isinstance(result, tuple | list) and len(result) == 2):
         fail("(loss, accuracy)", type(result).__name__, "return two numbers")
     if not all(isinstance(value, float) for value in result):
@@ -178,12 +186,12 @@ def run_epoch(answer: Callable) -> None:
 
     ``answer(model, waveforms, labels, batch_size, optimiser, scheduler, augment)``
     """
-    scenes = [(training, extras) for training in (False, True) for extras in (True, False)]
+    scenes = [(training, extras) for training in (False, True) for extras in ("as", "", "a")]
     got = [_observed(answer, *scene) for scene in scenes]
     orders = [[*itertools.chain(*record["batches"])] for record in got]
-    if orders[2] == orders[3] or orders[2] == sorted(orders[2]):
+    if orders[3] == orders[4] or orders[3] == sorted(orders[3]):
         fail("a random order in training", "always the same", _ANEW)
-    for record in got[2:]:
+    for record in got[3:]:
         groups = [set(rows) for rows in record["batches"]]
         if all(max(rows) - min(rows) == len(rows) - 1 for rows in groups):
             fail("clips from anywhere in a batch", "neighbours only", _AMONG)
@@ -249,6 +257,7 @@ CYCLE_MISTAKES: dict[str, Callable] = {
             dict(wave=lambda u: (1 + math.cos(math.pi * u)) / 2),
         "half a cosine up to the peak: u = step / up with up = 0.3 * steps - 1": dict(late=0),
         "up = 0.3 * steps - 1 need not be whole: do not round it": dict(whole=int),
+        "up = 0.3 * steps - 1 may be less than 1": dict(whole=lambda up: max(1.0, up)),
         "half a cosine down from the peak: u = (step - up) / (steps - 1 - up)":
             dict(fall=lambda step, steps, up: step / (steps - 1)),
         "steps are counted from 0: the last one is steps - 1":
@@ -272,7 +281,7 @@ def one_cycle(answer: Callable) -> None:
         return got
 
     sizes = chance(29)
-    plans = [(100, 0.01), (57, 0.3), (sizes.randint(20, 90), sizes.uniform(0.001, 0.9))]
+    plans = [(100, 0.01), (57, 0.3), (5, 0.1), (sizes.randint(20, 90), sizes.uniform(0.001, 0.9))]
     cases = [(step, *plan) for plan in plans for step in range(plan[0])]
     otherwise = (
         "up to step up = 0.3 * steps - 1 from peak / 25 to the peak, u = step / up; then to "
