@@ -337,6 +337,7 @@ EVALUATE = function(
 BATCHES = "math.ceil(len(waveforms) / batch_size)"
 
 WRONG_ANSWERS["1.7"] = [
+    ("three numbers", EVALUATE.replace("return ", "return len(labels), "), "return two numbers"),
     ("gradients on at the end, whatever they were",
         EVALUATE.replace("return ", "torch.set_grad_enabled(True)\n    return "),
         "torch.set_grad_enabled is for the whole program"),
@@ -474,6 +475,7 @@ SPLIT = split("""
     return np.isin(speakers, chosen)""")
 
 WRONG_ANSWERS["1.10"] = [
+    ("ones and zeros", SPLIT.replace("chosen)\n", "chosen).astype(int)\n"), "for each clip whether"),
     ("the generator of the whole program",
         SPLIT.replace("default_rng(seed)", "seed(seed)").replace("random.perm", "np.random.perm"),
         "draw from np.random.default_rng(seed)"),
