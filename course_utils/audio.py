@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-import struct
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +15,8 @@ import numpy as np
 import soundfile
 import soxr
 import torch
+
+from course_utils import recordings
 
 FORMATS = (".wav", ".flac", ".mp3")
 
@@ -64,37 +66,15 @@ def read_samples(file: str | Path | bytes | BinaryIO) -> tuple[np.ndarray, int]:
     content = _content(file)
     if not content:
         raise AudioError(f"{name} is empty: 0 bytes. Copy or download it again.")
-    missing = _missing_wav_bytes(content)
-    if missing:
-        raise AudioError(
-            f"{name} is cut off: {missing:,} bytes of its sound are missing. "
-            "Copy or download it again."
-        )
+    found = recordings.examined(content)
+    if found.complaint:
+        raise AudioError(f"{name} {found.complaint}")
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as sound:
-            promised, sample_rate = sound.frames, sound.samplerate
-            if sound.format == "MP3" and not _states_length(content):
-                promised = 0
-            samples = sound.read(dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        # A frame of MP3 begins with eleven ones, two bits for the version, and 01 for the layer.
-        is_frame = len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
-        if content[:4] in (b"RIFF", b"fLaC") or content[:3] == b"ID3" or is_frame:
-            raise AudioError(
-                f"{name} is damaged or cut off ({error.error_string.rstrip('.')}). "
-                "Copy or download it again."
-            ) from error
-        raise AudioError(
-            f"{name} is not audio that can be read: its first bytes are {content[:8]!r}. "
-            f"Use one of {', '.join(FORMATS)}."
-        ) from error
-    if len(samples) == 0:
-        raise AudioError(f"{name} holds 0 samples of sound. Record or download it again.")
-    if len(samples) < promised:
-        raise AudioError(
-            f"{name} is cut off: its header promises {promised:,} samples, and {len(samples):,} "
-            "are there. Copy or download it again."
-        )
+        samples, sample_rate, complaint = _decoded(found)
+    except (soundfile.SoundFileError, ValueError, OSError, MemoryError, OverflowError) as error:
+        raise AudioError(f"{name} {_refusal(content, error)}") from error
+    if complaint:
+        raise AudioError(f"{name} {complaint}")
     if not np.isfinite(samples).all():
         bad = int((~np.isfinite(samples)).sum())
         raise AudioError(
@@ -102,6 +82,129 @@ def read_samples(file: str | Path | bytes | BinaryIO) -> tuple[np.ndarray, int]:
             "Export it again as 16-bit PCM."
         )
     return samples, sample_rate
+
+
+def _decoded(found: recordings.Examined) -> tuple[np.ndarray, int, str]:
+    """The samples, their rate, and what is wrong with them, as a predicate."""
+    samples, sample_rate, promised, complaint = _sound(found.content)
+    if not found.states_length and promised < found.samples:
+        # The decoder guessed by the first frame, as if all had its bit rate, and stopped there.
+        again = _sound(recordings.with_mp3_length(found.content))
+        samples = max(samples, again[0], key=len)
+    if not found.states_length:
+        promised = 0
+    rate = max(sample_rate, 1)
+    # The decoder takes off what the encoder put before and behind the sound: some frames.
+    if found.samples and len(samples) < min(promised or found.samples, found.samples) - 2 * 1152:
+        complaint = (
+            "is damaged, or mono and stereo were joined in it byte by byte: its frames hold "
+            f"{found.samples / rate:.2f} s, and {len(samples) / rate:.2f} s of these can be "
+            "decoded. Copy or export it again."
+        )
+    elif not complaint and len(samples) == 0:
+        complaint = "holds 0 samples of sound. Record or download it again."
+    elif not complaint and len(samples) < promised:
+        complaint = (
+            f"is cut off: its header promises {promised:,} samples, and {len(samples):,} "
+            "are there. Copy or download it again."
+        )
+    elif not complaint and not 1_000 <= sample_rate <= 1_000_000:
+        complaint = (
+            f"has a sample rate of {sample_rate:,} Hz by its header, which no recording of speech "
+            "has. Export it again at 16000 Hz."
+        )
+    return samples, sample_rate, complaint
+
+
+class _Content(io.BytesIO):
+    """Bytes in which a damaged header may send the decoder to a place that does not exist."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return self.tell()  # elsewhere than the decoder wanted: it notices
+
+
+def _sound(content: bytes) -> tuple[np.ndarray, int, int, str]:
+    """Samples, rate, the number of samples that the header promises, and a complaint."""
+    # The headers that were examined before need no such care, which takes some microseconds.
+    is_examined = content[:4] in (b"RIFF", b"fLaC") or content[:1] == b"\xff"
+    file = io.BytesIO(content) if is_examined else _Content(content)
+    with soundfile.SoundFile(file) as sound:
+        promised, sample_rate = sound.frames, sound.samplerate
+        if promised * sound.channels > MOST:
+            complaint = "is damaged or cut off: it does not hold one whole frame of sound."
+            if promised < 2**62:  # by which libsndfile means that nobody knows
+                complaint = f"is damaged: its header promises {promised:,} samples."
+            none = np.zeros((0, 1), np.float32)
+            return none, sample_rate, 0, f"{complaint} Copy or download it again."
+        # A codec in which no place can be looked up wants the number of samples.
+        try:
+            samples = sound.read(promised, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError:
+            if sound.format in (*_EXAMINED, "OGG"):
+                raise  # what the decoder knows and cannot follow is damaged
+            complaint = (
+                f"is {sound.format_info} with the codec {sound.subtype_info}, and cannot be "
+                "decoded here, or is cut off. Export it again as 16-bit PCM WAV."
+            )
+            return np.zeros((0, 1), np.float32), sample_rate, 0, complaint
+        complaint = "" if sound.format in _EXAMINED else _shortened(content, sound)
+    return samples, sample_rate, promised, complaint
+
+
+#: Samples of all channels: six hours at 96 kHz.
+MOST = 2**31
+#: Formats whose header was examined before.
+_EXAMINED = ("WAV", "WAVEX", "RF64", "FLAC", "MP3")
+
+
+def _shortened(content: bytes, sound: soundfile.SoundFile) -> str:
+    """Whether a file of another format is cut off: libsndfile takes what is there, in silence."""
+    if sound.format == "NIST":  # its header is text, and counts
+        stated = re.search(rb"sample_count -i (\d+)", content[:1024])
+        if stated and sound.frames < int(stated[1]):
+            return (
+                f"is cut off: its header promises {int(stated[1]):,} samples, and "
+                f"{sound.frames:,} are there. Copy or download it again."
+            )
+    for size, there in re.findall(r"(\d+) \(?should be (\d+)", sound.extra_info):
+        missing = int(size) - int(there)
+        if missing > 1 and not recordings.is_placeholder(int(size)):
+            return (
+                f"is cut off: {missing:,} bytes of its sound are missing. Copy or download it "
+                "again."
+            )
+    return ""
+
+
+def _refusal(content: bytes, error: Exception) -> str:
+    """Why no decoder takes a file: what it is, or that it is damaged, as a predicate."""
+    kind, advice = recordings.kind_of(content)
+    reason = (getattr(error, "error_string", "") or str(error) or type(error).__name__).rstrip(".")
+    codec = recordings.codec_of(content)
+    if codec:
+        return (
+            f"is a WAV file with {codec}, which cannot be decoded here. "
+            "Export it again as 16-bit PCM."
+        )
+    if kind:
+        return f"is not audio that can be read: it is {kind}. {advice}"
+    # A frame of MP3 begins with eleven ones, two bits for the version, and 01 for the layer.
+    is_frame = len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
+    if is_frame or content.startswith(_STARTS):
+        return f"is damaged or cut off ({reason}). Copy or download it again."
+    return (
+        f"is not audio that can be read: its first bytes are {content[:8]!r}. "
+        f"Use one of {', '.join(FORMATS)}."
+    )
+
+
+#: How the recordings begin that libsndfile knows; what it refuses is damaged.
+_STARTS = tuple(
+    b"RIFF RIFX RF64 BW64 riff fLaC OggS ID3 FORM .snd dns. caff NIST_1A Creative \xf0~".split()
+)
 
 
 def _name(file) -> str:
@@ -125,35 +228,6 @@ def _content(file) -> bytes:
         raise AudioError(
             f"{path} cannot be read ({error.strerror}). Check its permissions."
         ) from error
-
-
-def _missing_wav_bytes(content: bytes) -> int:
-    """How many bytes a WAV file's data chunk lacks; libsndfile shortens such a clip silently."""
-    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        return 0
-    position = 12
-    while position + 8 <= len(content):
-        kind, size = struct.unpack_from("<4sI", content, position)
-        position += 8
-        if kind == b"data":
-            if size in (0, 0xFFFFFFFF):  # a program that streams writes the size last, or never
-                return 0
-            return max(0, size - (len(content) - position))
-        position += size + size % 2
-    return 0
-
-
-def _states_length(content: bytes) -> bool:
-    """True if an MP3 file begins with a Xing or Info header, which counts its frames.
-
-    Without one, libsndfile guesses the length from the size, some hundred samples too high: the
-    clips of Common Voice are such files.
-    """
-    start = 0
-    if content[:3] == b"ID3":  # the length of this tag is four times seven bits
-        start = 10 + sum(byte << 7 * place for place, byte in enumerate(reversed(content[6:10])))
-    first_frame = content[start : start + 200]
-    return b"Xing" in first_frame or b"Info" in first_frame
 
 
 def write(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> Path:

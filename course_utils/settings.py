@@ -17,23 +17,76 @@ variable                   meaning                                              
 ``COURSE_SWEEPS``          1: run sweeps in full, minutes long, for measurements      0
 =========================  =========================================================  ==============
 
+A path may stand in quotes or be an address that begins with ``file://``; the case of a name
+does not matter.
+
 ``data/`` and ``runs/`` lie in the checkout of the course, whatever the current folder is.
 """
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.request import url2pathname
 
 #: The checkout of the course: the folder that holds ``course_utils``, ``notebooks`` and the rest.
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+#: Names of corpora, as they are written; every other source is a folder.
+SPEECH_COMMANDS = ("embedded", "mini", "v0.01", "v0.02")
+COMMON_VOICE = ("embedded", "mini_librispeech")
+
+#: A path that was copied out of a terminal, a file manager or a text may stand in one of these.
+_QUOTES = ("\"\"", "''", "“”", "„“", "‘’", "«»", "``")
+
+
+def _text(variable: str) -> str:
+    return _unquoted(os.environ.get(variable, ""))
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    if len(text) > 1 and text[0] + text[-1] in _QUOTES:
+        text = text[1:-1].strip()
+    return text
+
+
+def _path(text: str) -> str:
+    """A path as people copy it: without quotes round it, ``file://`` and ``%20``."""
+    text = _unquoted(text)
+    if text[:5].lower() == "file:":  # of one, two or three slashes
+        text = url2pathname(re.sub("^file:(//(localhost)?(?=/))?", "", text, flags=re.IGNORECASE))
+    if not Path(text).exists():  # what a shell would have done, where nothing has that very name
+        for other in (os.path.expandvars(text), re.sub(r"\\([ ()&'])", r"\1", text)):
+            if other != text and Path(other).expanduser().exists():
+                return other
+    return text
+
+
+def source(text: str, names: Iterable[str]) -> str:
+    """The source that a text means: one of `names`, in whatever case, or a path.
+
+    Examples
+    --------
+    >>> source("Mini", SPEECH_COMMANDS), source("'file:///my%20words'", SPEECH_COMMANDS)
+    ('mini', '/my words')
+    """
+    text = _path(text)
+    known = {name.casefold(): name for name in names}
+    if text in known.values() or Path(text).is_dir():
+        return text
+    if text[:4].casefold() == "mdc:":
+        return f"mdc:{text[4:].strip()}"
+    return known.get(text.casefold(), text)
+
 
 def _folder(variable: str, default: Path) -> Path:
-    text = os.environ.get(variable, "").strip()
+    text = _path(os.environ.get(variable, ""))
     return Path(text).expanduser().resolve() if text else default
 
 
 def _flag(variable: str) -> bool:
-    text = os.environ.get(variable, "").strip().lower()
+    text = _text(variable).lower()
     if text in ("", "0", "false", "no", "off"):
         return False
     if text in ("1", "true", "yes", "on"):
@@ -42,7 +95,7 @@ def _flag(variable: str) -> bool:
 
 
 def _integer(variable: str, default: int, smallest: int, largest: int) -> int:
-    text = os.environ.get(variable, "").strip()
+    text = _text(variable)
     if not text:
         return default
     try:
@@ -82,22 +135,22 @@ def results_file() -> Path:
 
 def speech_commands_source() -> str:
     """Which Speech Commands to use: ``COURSE_SPEECH_COMMANDS``, else ``"embedded"``."""
-    return os.environ.get("COURSE_SPEECH_COMMANDS", "").strip() or "embedded"
+    return source(os.environ.get("COURSE_SPEECH_COMMANDS", ""), SPEECH_COMMANDS) or "embedded"
 
 
 def common_voice_source() -> str:
     """Which Common Voice to use: ``COURSE_COMMON_VOICE``, else ``"embedded"``."""
-    return os.environ.get("COURSE_COMMON_VOICE", "").strip() or "embedded"
+    return source(os.environ.get("COURSE_COMMON_VOICE", ""), COMMON_VOICE) or "embedded"
 
 
 def language() -> str:
     """Which language of Common Voice to use: ``COURSE_LANGUAGE``, else ``"fr"``."""
-    return os.environ.get("COURSE_LANGUAGE", "").strip() or "fr"
+    return _text("COURSE_LANGUAGE") or "fr"
 
 
 def device_name() -> str | None:
     """The device that the user asked for with ``COURSE_DEVICE``, or None."""
-    return os.environ.get("COURSE_DEVICE", "").strip() or None
+    return _text("COURSE_DEVICE") or None
 
 
 def threads() -> int | None:

@@ -30,7 +30,8 @@ class Sound:
     length: int = 0  # at 16 kHz, before it was fitted
     rate: int = SAMPLE_RATE
     channels: int = 1
-    silent: bool = False
+    silent: bool = False  # for its whole length
+    emptied: bool = False  # not for its whole length, but nothing is left in what is kept
     problem: str = ""
 
 
@@ -53,6 +54,8 @@ class Clips(Dataset):
         Clips that were left out.
     notes : list of str
         What a reader of a score should know.
+    caveats : list of str
+        In a few words each, those that change what a score means: they go into the results table.
     """
 
     sample_rate = SAMPLE_RATE
@@ -65,6 +68,7 @@ class Clips(Dataset):
         self.synthetic: bool = index["synthetic"]
         self.problems = [tuple(problem) for problem in index["problems"]]
         self.notes: list[str] = [*notes, *index["notes"]]
+        self.caveats: list[str] = list(index.get("caveats", ()))
         self._place = place
         self._index = {
             key: np.array(index[key], None if key in _NUMBERS else object) for key in self.columns
@@ -99,8 +103,17 @@ class Clips(Dataset):
             raise ValueError(f"split is {name!r}; use one of {', '.join(SPLITS)}.")
         part = self._with(self._rows[self.splits == name])
         if not len(part):
-            raise CorpusError(f"The {name} part of {self.name} is empty: {self._why_empty()}")
+            raise CorpusError(f"The {name} part of {self.name} is empty: {self._no_clips(name)}")
         return part
+
+    def _no_clips(self, split: str) -> str:
+        whole = int((self._index["splits"] == split).sum())
+        if not whole:
+            return self._why_empty()
+        return (
+            f"the whole corpus has {whole:,} clips in it, but none of them is among the "
+            f"{len(self):,} that were chosen. Choose more words, speakers or clips."
+        )
 
     def _why_empty(self) -> str:
         """What a user can do about a part without clips."""
@@ -214,9 +227,27 @@ def decode(
 
 def _decoded(path: Path, fitted: int | None, stated: float) -> Sound:
     try:
-        sound, rate = audio.read_samples(path)
+        return _sound(path, fitted, stated)
     except audio.AudioError as error:
-        return Sound(problem=str(error))
+        problem = str(error)
+    except Exception as error:  # whatever it is: one odd file must not stop a corpus
+        problem = (
+            f"{path} cannot be used ({type(error).__name__}: {error}). Record it again, or export "
+            "it as 16-bit PCM."
+        )
+    return Sound(problem=printable(problem))
+
+
+def printable(text: str) -> str:
+    """The same text, with what cannot be printed in the manner of ``\\xe9``.
+
+    A file name need not be text; what is no text in it cannot be printed, hashed or written.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _sound(path: Path, fitted: int | None, stated: float) -> Sound:
+    sound, rate = audio.read_samples(path)
     # An MP3 file without a header of its own does not know that it was cut off; the table does.
     seconds = len(sound) / rate
     if seconds < 0.9 * stated - 0.2:
@@ -225,13 +256,14 @@ def _decoded(path: Path, fitted: int | None, stated: float) -> Sound:
             "Copy or download it again."
         )
     samples = audio.resampled(sound.mean(axis=1), rate, SAMPLE_RATE)
-    if not len(samples) and fitted is None:
+    if not len(samples):
         return Sound(problem=f"{path} holds less than one sample at {SAMPLE_RATE} Hz.")
     kept = np.zeros(fitted or len(samples), np.int16)
     part = samples[: len(kept)]
     kept[: len(part)] = np.clip(np.round(part * 32768), -32768, 32767)
-    silent = not (samples if fitted else kept).any()
-    return Sound(kept, len(samples), rate, sound.shape[1], silent)
+    silent = not samples.any()
+    emptied = not (silent or kept.any())
+    return Sound(kept, len(samples), rate, sound.shape[1], silent, emptied)
 
 
 def sound_notes(sounds: Sequence[Sound]) -> list[str]:
@@ -241,6 +273,9 @@ def sound_notes(sounds: Sequence[Sound]) -> list[str]:
         "with several channels, averaged to one": sum(sound.channels > 1 for sound in sounds),
         f"resampled to {SAMPLE_RATE} Hz": sum(sound.rate != SAMPLE_RATE for sound in sounds),
         "silent for their whole length": sum(sound.silent for sound in sounds),
+        "silent in what is kept of them, though not in the file": sum(
+            sound.emptied for sound in sounds
+        ),
     }.items():
         if count:
             notes.append(f"{text}: {count:,} clips")

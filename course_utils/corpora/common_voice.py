@@ -26,6 +26,7 @@ from course_utils.corpora import (
     cache,
     clips,
     embedded,
+    folders,
     mdc,
     mini_librispeech,
     selection,
@@ -36,6 +37,9 @@ from course_utils.corpora.selection import Selection
 from course_utils.corpora.tables import Release
 
 __all__ = ["SAMPLE_RATE", "SPLITS", "Clip", "CommonVoice", "load"]
+
+
+_PACKED = (".gz", ".tgz", ".tar", ".zip", ".xz", ".bz2", ".7z")
 
 
 class Clip(NamedTuple):
@@ -171,7 +175,9 @@ def load(
     DownloadError
         What has to be fetched cannot be.
     """
-    source = str(source) if source is not None else settings.common_voice_source()
+    if source is None:
+        source = settings.common_voice_source()
+    source = settings.source(str(source), settings.COMMON_VOICE)
     release, name = _locate(source, language)
     if release.language != language:
         release.notes.append(f"its language is {release.language}; {language} was asked for")
@@ -192,7 +198,13 @@ def _locate(source: str, language: str) -> tuple[Release, str]:
         return mini_librispeech.read(mini_librispeech.folder()), source
     if source.startswith("mdc:"):
         return tables.read(tables.find(mdc.folder(source[4:]), language)), source
-    folder = Path(source).expanduser()
+    folder = folders.existing(Path(source).expanduser())
+    if folder.is_file():
+        raise CorpusError(
+            f"{folder} is a file. "
+            + ("Unpack it, and name" if folder.suffix in _PACKED else "Name")
+            + " the folder of the release (COURSE_COMMON_VOICE or source=)."
+        )
     if not folder.is_dir():
         raise CorpusError(
             f"There is no corpus {source!r}: use embedded, mini_librispeech, mdc:DATASET_ID, or a "
@@ -213,7 +225,10 @@ def _open(
         problems = [*release.problems, *map(tuple, index["problems"])]
         notes = [*release.notes, *chosen.notes]
         index = index | {"problems": problems, "notes": index["notes"] + _problem_notes(problems)}
-        about = {"synthetic": release.synthetic, "language": release.language}
+        about = {
+            "synthetic": release.synthetic, "language": release.language,
+            "caveats": release.caveats,
+        }
         return CommonVoice(place, release.folder, name, index | about, notes)
 
     return clips.opened(
@@ -260,11 +275,15 @@ def _problem_notes(problems: list[tuple[str, str]]) -> list[str]:
     if not problems:
         return []
     empty = sum(reason == tables.EMPTY for _, reason in problems)
+    odd = [problem for problem in problems if ", line " in problem[0]]
+    others = [problem for problem in problems if problem not in odd]
+    rows = f", {len(odd):,} whose row is damaged" if odd else ""
     notes = [
-        f"left out: {len(problems):,} clips, {empty:,} with an empty sentence and "
-        f"{len(problems) - empty:,} that cannot be read; all stand in .problems"
+        f"left out: {len(problems):,} clips, {empty:,} with an empty sentence{rows} and "
+        f"{len(problems) - empty - len(odd):,} that cannot be read; all stand in .problems"
     ]
-    return notes + [f"left out: {path}: {reason}" for path, reason in problems[:2]]
+    shown = odd[:2] + others[:2]
+    return notes + [f"left out: {path}: {reason}" for path, reason in shown]
 
 
 def _span(seconds: float) -> str:

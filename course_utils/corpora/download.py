@@ -31,6 +31,7 @@ from urllib3.exceptions import HTTPError as BrokenStream
 from urllib3.exceptions import TimeoutError as SlowStream
 
 from course_utils import files, settings
+from course_utils.corpora import network
 
 #: Seconds before the first new try; each further one waits twice as long, at most 30 s.
 BACKOFF = 1.0
@@ -177,22 +178,33 @@ def _download(url: str, part: Path, size: int, retries: int, timeout: float) -> 
     furthest, failures = _size(part), 0
     with tqdm(total=size, initial=furthest, unit="B", unit_scale=True, desc=part.stem) as bar:
         while _size(part) < size:
+            remedy = "Check that this machine is online"
             try:
                 _try(url, part, size, timeout, bar)
                 if _size(part) < size:
                     raise _TryAgain("the connection was dropped")
             except (requests.Timeout, SlowStream):
-                reason = f"the server sent nothing for {timeout:g} s"
-            except requests.ConnectionError as error:
-                cause = getattr(error.args[0], "reason", error) if error.args else error
-                detail = str(cause).rpartition(": ")[2]
-                reason = f"no connection to {urlsplit(url).hostname}: {detail}"
+                reason = f"the server sent nothing for {timeout:g} s{network.through(url)}"
             except BrokenStream:
                 reason = "the connection was dropped"
-            except requests.RequestException as error:  # not a URL, endless redirects: no use
-                raise DownloadError(f"{url} cannot be fetched: {error}") from error
             except _TryAgain as error:
                 reason = str(error)
+            # A wrong certificate or proxy is also a plain OSError, or a ValueError.
+            except (OSError, ValueError) as error:
+                trouble = network.explain(error, url)
+                if trouble and trouble.lasting:
+                    raise DownloadError(_hopeless(url, part, trouble)) from error
+                if trouble:
+                    reason, remedy = trouble.what, trouble.remedy.rstrip(".")
+                elif isinstance(error, requests.ConnectionError):
+                    cause = getattr(error.args[0], "reason", error) if error.args else error
+                    detail = str(cause).rpartition(": ")[2]
+                    host = urlsplit(url).hostname
+                    reason = f"no connection to {host}{network.through(url)}: {detail}"
+                elif isinstance(error, requests.RequestException):  # no URL, endless redirects
+                    raise DownloadError(f"{url} cannot be fetched: {error}") from error
+                else:
+                    raise
             else:
                 break
             # What brings us further is no failure, however often the network drops.
@@ -200,13 +212,18 @@ def _download(url: str, part: Path, size: int, retries: int, timeout: float) -> 
             furthest = max(furthest, _size(part))
             if failures > retries:
                 raise DownloadError(
-                    f"{url} could not be fetched, {reason} ({failures} tries). Check that this "
-                    f"machine is online, and run again later: the {_mb(_size(part))} of "
-                    f"{_mb(size)} that have arrived are kept. Or {_OTHER_SOURCES}."
+                    f"{url} could not be fetched, {reason} ({failures} tries). {remedy}, and run "
+                    f"again later: the {_mb(_size(part))} of {_mb(size)} that have arrived are "
+                    f"kept. Or {_OTHER_SOURCES}."
                 )
             wait = min(BACKOFF * 2 ** max(failures - 1, 0), 30)
             print(f"{part.stem}: {reason}; next try in {wait:g} s")
             time.sleep(wait)
+
+
+def _hopeless(url: str, part: Path, trouble: network.Trouble) -> str:
+    kept = f" The {_mb(_size(part))} that have arrived are kept." if _size(part) else ""
+    return f"{url} cannot be fetched: {trouble.text}{kept} Or {_OTHER_SOURCES}."
 
 
 def _try(url: str, part: Path, size: int, timeout: float, bar: tqdm) -> None:
@@ -221,6 +238,11 @@ def _try(url: str, part: Path, size: int, timeout: float, bar: tqdm) -> None:
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         status = response.status_code
         answer = f"the server answered {status} {response.reason}"
+        # Over http, a proxy answers in the place of the server.
+        if status == 407 and (trouble := network.refused_by_proxy(status, response.reason, url)):
+            raise DownloadError(_hopeless(url, part, trouble))
+        if url.startswith("http://"):
+            answer += network.through(url)
         if status == 416:  # it has no such bytes: what is here belongs to another version
             _discard(part)
             raise _TryAgain(answer)

@@ -20,6 +20,7 @@ _KEY_STEPS = (
     "to its terms; (3) make an API key in your profile, and set MDC_API_KEY to it before you "
     "start Jupyter."
 )
+_UNREACHED = "The Mozilla Data Collective cannot be reached"
 _OTHERS = "Or set COURSE_COMMON_VOICE=embedded (speech made on this machine)."
 
 
@@ -41,6 +42,9 @@ def folder(dataset: str) -> Path:
     DownloadError
         The archive is damaged, or the disk too small to unpack it.
     """
+    # The whole address of its page, as one copies it, ends in the id.
+    if _SITE.partition("//")[2] in dataset:
+        dataset = re.split(r"[?#]", dataset)[0].rstrip("/").rpartition("/")[2]
     if not re.fullmatch(r"[\w-]+", dataset):
         raise CorpusError(
             f"mdc:{dataset} names no dataset. Use mdc: and the id at the end of its address on "
@@ -78,6 +82,9 @@ def _archive(dataset: str, place: Path) -> Path:
         raise CorpusError(f"MDC_API_KEY is not set. {_KEY_STEPS} {_OTHERS}")
     import requests
 
+    from course_utils.corpora import network
+
+    address = os.environ.get("MDC_API_URL", "").strip() or _SITE
     print(f"Fetching the dataset {dataset} of the Mozilla Data Collective to {place}")
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -109,18 +116,26 @@ def _archive(dataset: str, place: Path) -> Path:
             raise cause from None
         if isinstance(cause, OSError) and files.is_full(cause):
             raise _disk_error(cause, place) from error
+        if isinstance(cause, OSError | ValueError) and (wrong := network.explain(cause, address)):
+            raise CorpusError(f"{_UNREACHED}: {wrong.text} What has arrived is kept.") from error
         raise CorpusError(
             f"The download of {dataset} broke off ({cause}): {error.total_downloaded_bytes} have "
             "arrived and are kept. Run this again: it goes on from there."
         ) from error
-    except requests.RequestException as error:
-        raise CorpusError(
-            f"The Mozilla Data Collective cannot be reached ({error}). Check that this machine is "
-            f"online. {_OTHERS}"
-        ) from error
-    except OSError as error:
-        raise _disk_error(error, place) from error
-    except (RuntimeError, ValueError) as error:  # an answer that the package does not understand
+    except (OSError, RuntimeError, ValueError) as error:
+        # A wrong certificate or proxy is also a plain OSError, or a ValueError.
+        if wrong := network.explain(error, address):
+            raise CorpusError(f"{_UNREACHED}: {wrong.text} {_OTHERS}") from error
+        if isinstance(error, requests.HTTPError):
+            raise CorpusError(f"{_UNREACHED} ({error}). {_OTHERS}") from error
+        if isinstance(error, requests.RequestException):
+            raise CorpusError(
+                f"{_UNREACHED}{network.through(address)} ({error}). Check that this machine is "
+                f"online. {_OTHERS}"
+            ) from error
+        if isinstance(error, OSError):
+            raise _disk_error(error, place) from error
+        # An answer that the package does not understand.
         raise CorpusError(
             f"The Mozilla Data Collective answered something unexpected ({error}). Is there a "
             f"newer version of the package datacollective? {_OTHERS}"

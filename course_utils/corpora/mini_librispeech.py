@@ -72,7 +72,7 @@ def _size(archive: Archive) -> int:
             length = answer.headers.get("Content-Length", "")
             if answer.ok and length.isdecimal() and int(length) > 0:
                 return int(length)
-    except requests.RequestException:
+    except (OSError, ValueError):  # also what requests raises for a wrong proxy or certificate
         pass  # the download will tell what is wrong, and try again
     return archive.size
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import soundfile
 
+from course_utils import recordings
 from course_utils.corpora import CorpusError, cache
 from course_utils.corpora.clips import SAMPLE_RATE, SPLITS
 from course_utils.corpora.tables import Release, Row
 
-FORMAT = 2  # raise it when what lies in the cache changes
+FORMAT = 3  # raise it when what lies in the cache changes
+_MOST = 2**31  # samples: more are a placeholder, or a damaged header
 
 
 @dataclass
@@ -123,10 +126,12 @@ def _fewest(rows: list[Row], positions, max_clips: int | None) -> list[int]:
     kept = []
     for split in SPLITS:
         found = by_split.get(split, [])
-        kept += sorted(found, key=lambda i: hashlib.sha1(rows[i].path.encode()).digest())[
-            :max_clips
-        ]
+        kept += sorted(found, key=lambda i: _name_hash(rows[i].path))[:max_clips]
     return sorted(kept)
+
+
+def _name_hash(path: str) -> bytes:
+    return hashlib.sha1(path.encode(errors="surrogateescape")).digest()  # names need not be text
 
 
 def _limit_note(release: Release, kept: list[int], others: int = 0) -> list[str]:
@@ -134,23 +139,36 @@ def _limit_note(release: Release, kept: list[int], others: int = 0) -> list[str]
     return [f"{unused:,} clips more are there and not used"] if unused else []
 
 
+def _header(path: Path) -> float | None:
+    """Seconds of a clip as far as its header is right, None where decoding has to tell."""
+    try:
+        info = soundfile.info(path)
+        frames = info.frames
+        # A program that writes to a pipe leaves the length open; MP3 is measured by its frames,
+        # for without a count of them the library takes the first bit rate for that of all.
+        if info.format == "MP3" or not 0 < frames < _MOST:
+            found = recordings.examined(path.read_bytes())
+            if found.complaint:
+                return None
+            guessed = info.format == "MP3" and not found.states_length
+            frames = found.samples if guessed else (
+                soundfile.info(io.BytesIO(found.content)).frames
+            )
+        return frames / info.samplerate if 0 < frames < _MOST else None
+    except Exception:  # whatever it is: decoding names it, and one odd file must not stop a corpus
+        return None
+
+
 def _headers(folder: Path, rows: list[Row]) -> list[float | None]:
     """Seconds of each clip as its header says, None where it cannot be read."""
     from tqdm.auto import tqdm
-
-    def seconds(row: Row) -> float | None:
-        try:
-            info = soundfile.info(folder / row.path)
-        except (soundfile.LibsndfileError, OSError):
-            return None
-        return info.frames / info.samplerate
 
     if not rows:
         return []
     bar = tqdm(total=len(rows), unit=" clips", desc="reading lengths", leave=False)
     with ThreadPoolExecutor() as pool, bar:
         found = []
-        for value in pool.map(seconds, rows):
+        for value in pool.map(_header, [folder / row.path for row in rows]):
             found.append(value)
             bar.update()
     return found
@@ -163,7 +181,7 @@ def fingerprint(release: Release, selection: Selection) -> str:
         try:
             status = (release.folder / row.path).stat()
             state = (status.st_size, status.st_mtime_ns)
-        except OSError:  # missing: reported when it is read
+        except (OSError, ValueError):  # missing, or no name: reported when it is read
             state = None
         digest.update(repr((row, state)).encode())
     return digest.hexdigest()[:16]
@@ -174,8 +192,10 @@ def bytes_needed(folder: Path, selection: Selection) -> int:
     needed = 0.0
     for row, seconds in zip(selection.rows, selection.seconds, strict=True):
         if math.isnan(seconds):
-            path = folder / row.path
-            needed += 6 * path.stat().st_size if path.is_file() else 0
+            try:
+                needed += 6 * (folder / row.path).stat().st_size
+            except (OSError, ValueError):  # reported when it is read
+                continue
         else:
             needed += 2 * SAMPLE_RATE * seconds
     return math.ceil(needed)

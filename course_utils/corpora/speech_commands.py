@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,14 +22,17 @@ import numpy as np
 import torch
 
 from course_utils import audio, settings
-from course_utils.corpora import CorpusError, cache, clips, download, embedded
+from course_utils.corpora import CorpusError, cache, clips, download, embedded, folders, speakers
 from course_utils.corpora.clips import CHUNK, SAMPLE_RATE, SPLITS
 from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS
+from course_utils.corpora.speakers import LIST_FILES, hash_split, split_name
 
-__all__ = ["COMMANDS", "DIGITS", "SAMPLE_RATE", "SPLITS", "WORDS", "SpeechCommands", "load"]
+__all__ = [
+    "COMMANDS", "DIGITS", "SAMPLE_RATE", "SPLITS", "WORDS", "SpeechCommands", "hash_split", "load",
+    "split_name",
+]
 
 CLIP_SAMPLES = 16_000  # one second
-LIST_FILES = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class SpeechCommands(clips.Clips):
         self, place: Path, folder: Path, name: str, index: dict[str, Any], notes: Sequence[str] = ()
     ):
         self.words: list[str] = list(index["words"])
+        self._by_lists: bool = index["by_lists"]
         super().__init__(place, folder, name, index, notes)
         self._store = self._store.reshape(-1, CLIP_SAMPLES)
 
@@ -119,6 +122,12 @@ class SpeechCommands(clips.Clips):
         return self._in_words(f"Speech Commands ({self.name}", f"{len(self.words)} words")
 
     def _why_empty(self) -> str:
+        if self._by_lists:
+            return (
+                f"{' and '.join(LIST_FILES.values())} in {self.folder} say which clips are in it, "
+                "and none of their lines names one that can be used. Correct the lists, or remove "
+                "both: the speakers are then shared out."
+            )
         return (
             f"{len(set(self.speakers))} speakers are too few to share out. Use a corpus with more, "
             f"or add the lists {' and '.join(LIST_FILES.values())}."
@@ -161,6 +170,7 @@ class SpeechCommands(clips.Clips):
             Fewer than two of the words are there.
         """
         words, missing = _known_words(words, self.words, self.name)
+        missing = [_with_hint(word, self.words, same=True) for word in missing]
         rows = self._rows[np.isin(self.spoken, words)]
         notes = [*self.notes, f"no clips of: {', '.join(missing)}"] if missing else self.notes
         return self._with(rows, words=words, notes=notes)
@@ -171,7 +181,10 @@ class SpeechCommands(clips.Clips):
 
     def first_takes(self) -> SpeechCommands:
         """Each speaker's first recording of each word: every word then has as many clips."""
-        return self._with(self._rows[self.utterances == 0])
+        first: dict[tuple[str, str], int] = {}  # the number need not be 0
+        for row in np.argsort(self.utterances, kind="stable"):
+            first.setdefault((self.spoken[row], self.speakers[row]), row)
+        return self._with(self._rows[sorted(first.values())])
 
     def sample(self, clips_per_word: int, seed: int = 0) -> SpeechCommands:
         """At most so many clips of each word and split, drawn at random."""
@@ -191,12 +204,24 @@ class SpeechCommands(clips.Clips):
     def background_noise(self) -> dict[str, torch.Tensor]:
         """The long noises by name, each float32 ``(1, time)`` at 16 kHz.
 
-        A corpus that has none takes the six of the embedded corpus.
+        A corpus that has none takes the six of the embedded corpus. What cannot be used is named.
         """
-        folder = self.folder / "_background_noise_"
-        if not any(folder.glob("*.wav")):
-            print(f"{self.name} has no background noise: the embedded noises are used.")
-            folder = embedded.background_noise_folder()
+        noises: dict[str, torch.Tensor] = {}
+        for recording in folders.noises(self.folder).recordings:
+            path = self.folder / recording.path
+            try:
+                noise = audio.load_clip(path, SAMPLE_RATE)
+                if not noise.numel():
+                    raise audio.AudioError(f"{path} holds less than one sample at 16000 Hz.")
+            except Exception as error:  # one odd file must not stop a stage
+                print(clips.printable(f"left out of the noises: {error}"))
+                continue
+            name = folders.composed(path.stem)
+            noises[folders.composed(path.name) if name in noises else name] = noise
+        if noises:
+            return noises
+        print(f"{self.name} has no background noise: the embedded noises are used.")
+        folder = embedded.background_noise_folder()
         return {
             path.stem: audio.load_clip(path, SAMPLE_RATE) for path in sorted(folder.glob("*.wav"))
         }
@@ -228,11 +253,11 @@ def load(
     folder, name = _locate(source)
     corpus = _open(folder, name)
     if words is not None:
-        words = list(words)
+        words = [folders.composed(word) for word in words]
         if len(set(words) & set(corpus.words)) >= 2:
             corpus = corpus.only(words)
         elif set(words) <= set(WORDS):  # a stage's words: go on with what there is
-            wanted = ", ".join(words)
+            wanted = ", ".join(_with_hint(word, corpus.words, same=True) for word in words)
             note = f"fewer than two of the words asked for ({wanted}): all of its words are used"
             corpus = corpus.noted(note)
         else:
@@ -245,15 +270,11 @@ def load(
 
 
 def _known_words(wanted: Iterable[str], known: list[str], name: str) -> tuple[list, list]:
-    wanted = list(dict.fromkeys(wanted))  # a word named twice is one class
+    wanted = list(dict.fromkeys(map(folders.composed, wanted)))  # a word named twice is one class
     found = [word for word in wanted if word in known]
     missing = [word for word in wanted if word not in known]
     if len(found) < 2:
-        hints = [
-            f"{word!r} (did you mean {close[0]!r}?)" if close else repr(word)
-            for word in missing
-            for close in [difflib.get_close_matches(word, known, n=1)]
-        ]
+        hints = [_with_hint(word, known, quoted=True) for word in missing]
         raise CorpusError(
             f"A classifier needs at least two words, and {name} has {len(found)} of those asked "
             f"for. It lacks {', '.join(hints) or 'none, but one word is not enough'}. "
@@ -262,20 +283,53 @@ def _known_words(wanted: Iterable[str], known: list[str], name: str) -> tuple[li
     return found, missing
 
 
+def _with_hint(word: str, known: list[str], same: bool = False, quoted: bool = False) -> str:
+    """A word, and the known one that was meant; with `same`, one that differs in capitals only."""
+    folded = {other.casefold(): other for other in known}
+    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=1 if same else 0.6)
+    shown = repr if quoted else str
+    if not close or word in known:
+        return shown(word)
+    return f"{shown(word)} (did you mean {shown(folded[close[0]])}?)"
+
+
 def _locate(source: str) -> tuple[Path, str]:
     """The corpus folder of a source and its name; builds or downloads when it is not there."""
+    source = settings.source(source, settings.SPEECH_COMMANDS)
     if source == "embedded":
         return embedded.speech_commands(), "embedded"
     if source in ARCHIVES:
         return _downloaded(source), source
-    folder = Path(source).expanduser()
+    folder = folders.existing(Path(source).expanduser())
     if not folder.is_dir():
         raise CorpusError(
             f"There is no corpus {source!r}: use embedded, {', '.join(ARCHIVES)}, or a folder "
-            "that exists (COURSE_SPEECH_COMMANDS or source=)."
+            f"that exists (COURSE_SPEECH_COMMANDS or source=).{_nearest(source, folder)}"
         )
     folder = folder.resolve()
-    return folder, folder.name
+    return folder, clips.printable(folder.name)
+
+
+def _nearest(source: str, folder: Path) -> str:
+    """What a source that is not there may have meant."""
+    if folder.is_file():
+        kind = "an archive: unpack it" if folder.suffix in (".zip", ".gz", ".tgz") else "a file"
+        return f" {folder} is {kind}; name the folder of the words."
+    spelled = re.sub("^speech_?commands_?", "", source.casefold().replace("-", "_"))
+    spelled = re.sub(r"(_speech_?commands)?(\.zip|\.tar\.gz)?$", "", spelled)
+    versions = {re.sub(r"\D", "", name): name for name in ARCHIVES if name != "mini"}
+    number = re.fullmatch(r"v?_?(0?[._]?0?[12])", spelled)
+    digits = number and re.sub(r"\D", "", number[1])
+    close = difflib.get_close_matches(spelled, settings.SPEECH_COMMANDS, n=1, cutoff=0.7)
+    if digits:
+        return f" Did you mean {versions['00' + digits[-1]]}?"
+    if close:
+        return f" Did you mean {close[0]}?"
+    siblings = folders.names(folder.parent)
+    close = difflib.get_close_matches(folder.name, siblings, n=1, cutoff=0.7)
+    if close:
+        return f" Did you mean {folder.parent / close[0]}?"
+    return "" if folder.is_absolute() else f" {folder} was looked for in {Path.cwd()}."
 
 
 def archive_folder(source: str) -> Path:
@@ -308,177 +362,114 @@ def _downloaded(source: str) -> Path:
 
 @dataclass(frozen=True)
 class _Listing:
-    """The clips of a folder, found without decoding one."""
+    """What is in a folder, found without decoding a clip."""
 
-    paths: list[str]  # word/file, with "/" on every system
+    words: folders.Found
+    noises: folders.Found
     fingerprint: str
+
+    @property
+    def paths(self) -> list[str]:
+        """Of the clips: word/file, with "/" on every system."""
+        return [recording.path for recording in self.words.recordings]
 
 
 def _list(folder: Path) -> _Listing:
     """List the clips; the fingerprint covers names, sizes and times, and the split lists."""
-    clips: list[tuple[str, int, int]] = []
-    for word in _scan(folder):
-        if not word.is_dir() or word.name[0] in "_.":
-            continue
-        for entry in _scan(word.path):
-            if entry.name.lower().endswith(audio.FORMATS) and entry.name[0] != ".":
-                try:
-                    status = entry.stat()
-                except OSError:  # a link that leads nowhere: reported when it is read
-                    status = entry.stat(follow_symlinks=False)
-                clips.append((f"{word.name}/{entry.name}", status.st_size, status.st_mtime_ns))
-    if not clips:
-        raise CorpusError(_not_a_corpus(folder))
-    clips.sort()
-    digest = hashlib.sha256(repr((3, clips)).encode())  # 3: the version of the cache
-    for name in LIST_FILES.values():
-        path = folder / name
-        digest.update(path.read_bytes() if path.is_file() else b"-")
-    return _Listing([clip[0] for clip in clips], digest.hexdigest()[:16])
-
-
-def _scan(folder: Path | str) -> Iterator[os.DirEntry]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except OSError as error:
-        raise CorpusError(
-            f"The folder {folder} cannot be listed ({error.strerror}). Check its permissions."
-        ) from error
-
-
-def _not_a_corpus(folder: Path) -> str:
-    found = sorted(item.name for item in folder.iterdir())
-    inner = [item for item in folder.iterdir() if item.is_dir() and any(item.glob("*/*.wav"))]
-    hint = f" Did you mean {inner[0]}?" if inner else ""
-    return (
-        f"{folder} is not in the layout of Speech Commands: it should hold one folder a word, "
-        f"such as yes/ and no/, with WAV files in them. It holds "
-        f"{', '.join(found[:5]) or 'nothing'}{' ...' if len(found) > 5 else ''}.{hint}"
-    )
+    words, noises = folders.words(folder)
+    if not words.recordings:
+        raise CorpusError(folders.not_a_corpus(folder, words))
+    about = [(item.path, item.size, item.modified) for item in words.recordings]
+    digest = hashlib.sha256(repr((4, about)).encode())  # 4: the version of the cache
+    digest.update(speakers.list_bytes(folder))
+    digest.update(b"synthetic" if folders.is_synthetic(folder) else b"")
+    return _Listing(words, noises, digest.hexdigest()[:16])
 
 
 def _open(folder: Path, name: str) -> SpeechCommands:
     listing = _list(folder)
+    left_out = listing.words.left_out + listing.noises.left_out
+    left_out = [(clips.printable(path), reason) for path, reason in left_out]
+
+    def make(place: Path, index: dict[str, Any]) -> SpeechCommands:
+        notes = [*index["notes"], *listing.words.notes(), *listing.noises.notes()]
+        notes += _problem_notes(index["problems"])
+        index = index | {"problems": [*index["problems"], *left_out], "notes": notes}
+        return SpeechCommands(place, folder, name, index)
+
     return clips.opened(
-        "speech_commands", folder, listing.fingerprint, name, lambda place,
-        index: SpeechCommands(place, folder, name, index),
+        "speech_commands", folder, listing.fingerprint, name, make,
         lambda place: _decode(folder, listing, place, name),
     )
 
 
 def _decode(folder: Path, listing: _Listing, place: Path, name: str) -> dict[str, Any]:
     """Decode every clip once into `place`; returns what the index is to hold."""
-    cache.require_space(place, len(listing.paths) * CLIP_SAMPLES * 2, name)
-    sounds = clips.decode(folder, listing.paths, place, name, fitted=CLIP_SAMPLES)
-    found = list(zip(listing.paths, sounds, strict=True))
-    problems = [(path, sound.problem) for path, sound in found if sound.problem]
+    everything = listing.paths
+    cache.require_space(place, len(everything) * CLIP_SAMPLES * 2, name)
+    sounds = clips.decode(folder, everything, place, name, fitted=CLIP_SAMPLES)
+    found = list(zip(everything, sounds, strict=True))
+    problems = [(clips.printable(path), sound.problem) for path, sound in found if sound.problem]
     paths = [path for path, sound in found if not sound.problem]
     sounds = [sound for sound in sounds if not sound.problem]
-    names = [split_name(path) for path in paths]
-    words = sorted({word for word, _, _ in names})
+    spoken = [split_name(path)[0] for path in paths]
+    words = sorted(set(spoken))
     if len(words) < 2:
-        reasons = "; ".join(reason for _, reason in problems[:3])
+        reasons = [reason for _, reason in problems[:3]]
+        reasons = [*reasons, *listing.words.notes()][:3]
         raise CorpusError(
             f"{folder} has clips of {len(words)} words that can be read; a classifier needs at "
-            f"least two. {reasons}"
+            f"least two. {'; '.join(reasons)}"
         )
-    splits, split_note = _splits(folder, paths)
-    speakers = [speaker for _, speaker, _ in names]
-    record = folder / "corpus.json"
-    synthetic = record.is_file() and json.loads(record.read_text("utf-8")).get("synthetic", False)
+    names = speakers.read_names(paths)
+    splits = speakers.read_splits(folder, paths, everything, names)
+    lost = sorted({split_name(path)[0] for path in everything} - set(words))
     return {
         "samples": len(paths) * CLIP_SAMPLES,
         "words": words,
-        "synthetic": synthetic,
+        "synthetic": folders.is_synthetic(folder),
         "paths": paths,
-        "spoken": [word for word, _, _ in names],
-        "speakers": speakers,
-        "utterances": [utterance for _, _, utterance in names],
+        "spoken": spoken,
+        "speakers": names.speakers,
+        "utterances": names.takes,
         "lengths": [sound.length for sound in sounds],
-        "splits": splits,
+        "splits": splits.splits,
+        "by_lists": splits.by_lists,
         "problems": problems,
-        "notes": _notes(sounds, problems, split_note, speakers, splits),
+        "notes": [
+            *_length_notes(sounds), *clips.sound_notes(sounds), *map(clips.printable, splits.notes),
+            *_word_notes(words, lost),
+        ],
+        "caveats": splits.caveats,
     }
 
 
-def split_name(path: str) -> tuple[str, str, int]:
-    """Word, speaker and utterance number of a clip.
-
-    Examples
-    --------
-    >>> split_name("yes/004ae714_nohash_2.wav")
-    ('yes', '004ae714', 2)
-    >>> split_name("yes/anna.wav")
-    ('yes', 'anna', 0)
-    """
-    word, file = PurePosixPath(path).parts[-2:]
-    stem = PurePosixPath(file).stem
-    speaker, _, utterance = stem.partition("_nohash_")
-    return word, speaker, int(utterance) if utterance.isdecimal() else 0
-
-
-def hash_split(speaker: str, validation_percent: float = 10, test_percent: float = 10) -> str:
-    """The corpus' own rule: a speaker's hash decides the split, whatever else is in the folder.
-
-    The SHA-1 of the speaker's name, modulo 2 ** 27, is scaled to 0..100: the lowest part is for
-    validation, the next for testing. New recordings of a speaker thus stay in his or her split.
-
-    Reference: README of Speech Commands v0.02, section "Partitioning".
-
-    Examples
-    --------
-    >>> hash_split("004ae714"), hash_split("3d9200b9")
-    ('train', 'train')
-    """
-    largest = 2**27 - 1
-    number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (largest + 1)
-    percent = number * 100 / largest
-    if percent < validation_percent:
-        return "validation"
-    return "test" if percent < validation_percent + test_percent else "train"
-
-
-def _splits(folder: Path, paths: list[str]) -> tuple[list[str], str]:
-    """The split of each path, and a note where it is not the corpus' own list."""
-    lists = {split: folder / name for split, name in LIST_FILES.items()}
-    absent = [path.name for path in lists.values() if not path.is_file()]
-    if absent:
-        note = f"no {' and no '.join(absent)}: split by a hash of the speaker"
-        return [hash_split(split_name(path)[1]) for path in paths], note
-    split_of = {}
-    for split, path in lists.items():
-        # A list that somebody saved in another editor can begin with a mark, or not be UTF-8.
-        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-            if line.strip():
-                # "./yes/a.wav", "yes\\a.wav" and "yes/a.wav" are one file: a list that is
-                # compared unnormalised puts test speakers into the training set.
-                name = PurePosixPath(os.path.normpath(line.strip()).replace("\\", "/"))
-                split_of[str(name)] = split
-    gone = len(set(split_of) - set(paths))
-    note = f"the lists name {gone:,} clips that are not there" if gone else ""
-    return [split_of.get(path, "train") for path in paths], note
-
-
-def _notes(
-    sounds: list[clips.Sound], problems: list[tuple[str, str]], split_note: str,
-    speakers: list[str], splits: list[str],
-) -> list[str]:
+def _length_notes(sounds: list[clips.Sound]) -> list[str]:
     short = sum(sound.length < CLIP_SAMPLES for sound in sounds)
     long = sum(sound.length > CLIP_SAMPLES for sound in sounds)
-    notes = [
-        f"{short:,} clips are shorter than one second, {long:,} longer; arrays hold them fitted",
-        *clips.sound_notes(sounds),
+    return [
+        f"{short:,} clips are shorter than one second, {long:,} longer; arrays hold them fitted"
     ]
-    if split_note:
-        notes.append(split_note)
-    where: dict[str, set[str]] = {}
-    for speaker, split in zip(speakers, splits, strict=True):
-        where.setdefault(speaker, set()).add(split)
-    shared = sum(len(found) > 1 for found in where.values())
-    if shared:
-        notes.append(f"{shared:,} speakers are in more than one split: scores will be too high")
-    if problems:
-        notes.append(f"left out, because they cannot be read: {len(problems):,} clips")
-        notes += [f"left out: {reason}" for _, reason in problems[:3]]
+
+
+def _word_notes(words: Sequence[str], lost: Sequence[str]) -> list[str]:
+    """What is odd about the folders' names, and words of which nothing is left."""
+    notes = []
+    if lost:
+        notes.append(f"not one clip can be read of: {', '.join(lost)}")
+    folded = Counter(word.casefold() for word in words)
+    if twice := [word for word in words if folded[word.casefold()] > 1]:
+        notes.append(f"words that differ in capital letters only: {', '.join(twice)}")
+    for word in words:
+        if re.sub("[_ -]", "", word.casefold()) in ("backgroundnoise", "backgroundnoises"):
+            notes.append(f"{word} is taken for a word; noises lie in {folders.NOISES}")
     return notes
+
+
+def _problem_notes(problems: Sequence[Sequence[str]]) -> list[str]:
+    if not problems:
+        return []
+    return [
+        f"left out, because they cannot be read: {len(problems):,} clips",
+        *(f"left out: {reason}" for _, reason in problems[:3]),
+    ]

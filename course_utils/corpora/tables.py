@@ -2,49 +2,43 @@
 
 A release has a folder for each language, and in it ``clips/`` and tables of tab-separated values.
 Releases differ in their columns, so they are found by name: only ``client_id``, ``path`` and
-``sentence`` are needed.
+``sentence`` are needed. A dataset of spontaneous speech has ``audios/`` and one table instead,
+``ss-corpus-LANGUAGE.tsv``, with ``audio_file``, ``transcription`` and ``split``.
 """
 
 from __future__ import annotations
 
-import csv
+import difflib
 import hashlib
-import json
+import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from course_utils.corpora import CorpusError
+from course_utils.corpora import CorpusError, folders, sharing
 from course_utils.corpora.clips import SPLITS
+from course_utils.corpora.folders import composed
+from course_utils.corpora.rows import ClipNames, Problems, as_text, read_table
+from course_utils.corpora.sharing import Row
 
 TABLES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 EVERYTHING = "validated.tsv"
 EMPTY = "its sentence is empty"
 DURATIONS = "clip_durations.tsv"
-REQUIRED = ("client_id", "path", "sentence")
+#: What the needed columns are called, in releases of read sentences and of spontaneous speech.
+REQUIRED = {
+    "client_id": ("client_id",),
+    "path": ("path", "audio_file"),
+    "sentence": ("sentence", "transcription"),
+}
 #: What is kept of the other columns, where a release has them; older ones say "accent".
 OPTIONAL = {
-    "age": ("age",),
-    "gender": ("gender",),
-    "accents": ("accents", "accent"),
-    "locale": ("locale",),
+    "age": "age", "gender": "gender", "accent": "accents", "accents": "accents", "locale": "locale",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a table says about one clip."""
-
-    path: str  # relative to the folder of the language, with "/" on every system
-    speaker: str
-    transcript: str
-    split: str = ""
-    age: str = ""
-    gender: str = ""
-    accents: str = ""
-    locale: str = ""
+_LENGTHS = ("duration[ms]", "duration", "duration_ms")  # milliseconds, all of them
 
 
 @dataclass
@@ -59,6 +53,7 @@ class Release:
     seconds: dict[str, float] = field(default_factory=dict)  # by path; may be empty
     problems: list[tuple[str, str]] = field(default_factory=list)  # clips left out, and why
     notes: list[str] = field(default_factory=list)
+    caveats: list[str] = field(default_factory=list)  # in a few words: what a score then means
 
 
 def find(folder: Path, language: str) -> Path:
@@ -69,28 +64,101 @@ def find(folder: Path, language: str) -> Path:
     CorpusError
         There is no table, or there are several languages and none is the one asked for.
     """
-    if _tables_in(folder):
-        return folder
-    found = [place for place in sorted(folder.glob("*")) if _tables_in(place)]
-    found = found or [place for place in sorted(folder.glob("*/*")) if _tables_in(place)]
-    if not found:
+    for is_release in (_tables_in, _spontaneous_in):
+        if is_release(folder):
+            return folder
+        found = [place for place in sorted(folder.glob("*")) if is_release(place)]
+        found = found or [place for place in sorted(folder.glob("*/*")) if is_release(place)]
+        if found:
+            return _of_language(folder, found, language)
+    try:
         inside = sorted(item.name for item in folder.iterdir())
+    except OSError as error:
         raise CorpusError(
-            f"{folder} is not a release of Common Voice: neither it nor a folder in it holds "
-            f"{', '.join(TABLES.values())} or {EVERYTHING}. It holds "
-            f"{', '.join(inside[:5]) or 'nothing'}{' ...' if len(inside) > 5 else ''}."
+            f"The folder {folder} cannot be listed ({error.strerror}). Check its permissions."
+        ) from error
+    if _tables_in(folder.parent):
+        raise CorpusError(
+            f"{folder} is a part of a release of Common Voice. Name the folder above it, "
+            f"{folder.parent} (COURSE_COMMON_VOICE or source=)."
         )
-    matching = [place for place in found if place.name == language]
-    if len(matching) == 1 or len(found) == 1:
-        return (matching or found)[0]
     raise CorpusError(
-        f"{folder} holds {len(found)} corpora ({', '.join(place.name for place in found[:8])}), "
-        f"and {len(matching)} of them are in {language!r}. Name the folder of one."
+        f"{folder} is not a release of Common Voice: neither it nor a folder in it holds "
+        f"{', '.join(TABLES.values())} or {EVERYTHING}. It holds "
+        f"{', '.join(inside[:5]) or 'nothing'}{' ...' if len(inside) > 5 else ''}."
     )
 
 
+def _of_language(folder: Path, found: list[Path], language: str) -> Path:
+    codes = {place: _language_of(place) for place in found}
+    matching = [place for place in found if codes[place] == language]
+    if not matching:  # FR and fr, sv_SE and sv-SE are one
+        matching = [place for place in found if _code(codes[place]) == _code(language)]
+    if len(matching) == 1 or len(found) == 1:
+        return (matching or found)[0]
+    names = sorted(set(codes.values()))
+    shown = f"{', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+    if matching:
+        raise CorpusError(
+            f"{folder} holds {len(found)} corpora ({shown}), and {len(matching)} of them are in "
+            f"{language!r}: {', '.join(str(place) for place in matching[:4])}. Name the folder of "
+            "one (COURSE_COMMON_VOICE or source=)."
+        )
+    near = nearest(language, names)
+    hint = f"Did you mean {' or '.join(near)} (COURSE_LANGUAGE or language=)?" if near else (
+        "Set COURSE_LANGUAGE to one of them, or name the folder of one."
+    )
+    raise CorpusError(
+        f"{folder} holds {len(found)} corpora ({shown}), and 0 of them are in {language!r}. {hint}"
+    )
+
+
+def nearest(language: str, known: list[str]) -> list[str]:
+    """The languages whose codes are most like this one.
+
+    Examples
+    --------
+    >>> nearest("sv", ["fr", "sl", "sv-SE"]), nearest("zh_TW", ["zh-CN", "zh-HK"])
+    (['sv-SE'], ['zh-CN', 'zh-HK'])
+    """
+    wanted = _code(language)
+    same = [name for name in known if _code(name).split("-")[0] == wanted.split("-")[0]]
+    codes = {_code(name): name for name in known}
+    return same[:4] or [codes[code] for code in difflib.get_close_matches(wanted, codes, n=3)]
+
+
+def _code(language: str) -> str:
+    return composed(language).casefold().replace("_", "-")
+
+
+def _language_of(place: Path) -> str:
+    """What language a folder is of: that of its spontaneous speech, or else its own name."""
+    if not _tables_in(place):
+        for path in _spontaneous_in(place):
+            if found := re.fullmatch(r"ss-corpus-(.+)\.tsv", path.name):
+                return composed(found[1])
+    return composed(place.name)
+
+
 def _tables_in(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (*TABLES.values(), EVERYTHING))
+    try:
+        return any((folder / name).is_file() for name in (*TABLES.values(), EVERYTHING))
+    except OSError:  # a folder that may not be entered is none of ours
+        return False
+
+
+def _spontaneous_in(folder: Path) -> list[Path]:
+    """The tables of spontaneous speech in a folder, told by their columns."""
+    found = []
+    try:
+        for path in sorted(folder.glob("*.tsv")):
+            with path.open("rb") as file:
+                columns = as_text(file.readline(100_000)).split("\t")
+            if {"audio_file", "transcription"} <= {name.strip() for name in columns}:
+                found.append(path)
+    except OSError:
+        return []
+    return found
 
 
 def read(folder: Path) -> Release:
@@ -105,26 +173,39 @@ def read(folder: Path) -> Release:
         A table lacks a column, is no text, or none has a row.
     """
     digest = hashlib.sha256()
-    problems: list[tuple[str, str]] = []
-    notes: list[str] = []
-    parts = {
-        split: list(_rows(folder / name, split, digest, problems))
-        for split, name in TABLES.items()
-        if (folder / name).is_file()
-    }
-    if all(parts.get(split) for split in SPLITS):
+    problems: Problems = []
+    clips = ClipNames(folder)
+    seconds: dict[str, float] = {}
+    spontaneous = [] if _tables_in(folder) else _spontaneous_in(folder)
+    parts: dict[str, list[Row]] = {split: [] for split in (*SPLITS, "")}
+    for path in spontaneous:
+        for row in _rows(path, None, digest, problems, clips, seconds):
+            parts[row.split].append(row)
+    for split, name in {} if spontaneous else TABLES.items():
+        if (folder / name).is_file():
+            parts[split] += _rows(folder / name, split, digest, problems, clips, seconds)
+    notes = []
+    if all(parts[split] for split in SPLITS):
         rows = [row for split in SPLITS for row in parts[split]]
+        if parts[""]:
+            notes.append(f"{len(parts['']):,} clips belong to no split of the release: not used")
     else:
-        absent = [name for split, name in TABLES.items() if not parts.get(split)]
+        absent = [name for split, name in TABLES.items() if not parts[split]]
         rows = [row for part in parts.values() for row in part]
-        if (folder / EVERYTHING).is_file():
-            rows += _rows(folder / EVERYTHING, "", digest, problems)
+        if not spontaneous and (folder / EVERYTHING).is_file():
+            rows += _rows(folder / EVERYTHING, "", digest, problems, clips, seconds)
         rows = _unique(rows)[0]
-        rows = split_by_speaker(rows)
-        notes.append(f"no rows in {', '.join(absent)}: split by a hash of the speaker")
+        rows = sharing.split_by_speaker(rows)
+        where = [f"a split {name.removesuffix('.tsv')}" for name in absent]
+        missing = ", ".join(where if spontaneous else absent)
+        notes.append(f"no rows in {missing}: split by a hash of the speaker")
     rows, twice = _unique(rows)
     if twice:
         notes.append(f"{twice:,} clips stand in two tables or twice in one: the first row counts")
+    if clips.converted:
+        notes.append(
+            f"{clips.converted:,} clips lie there in another format than the tables say: used"
+        )
     problems = list(dict(problems).items())
     if not rows:
         reasons = "; ".join(f"{path}: {reason}" for path, reason in problems[:3])
@@ -132,41 +213,24 @@ def read(folder: Path) -> Release:
             f"No table in {folder} has a row that can be used{f' ({reasons})' if reasons else ''}."
             " Was the release unpacked completely?"
         )
-    seconds = _seconds(folder / DURATIONS, digest)
+    if (folder / DURATIONS).is_file():
+        try:
+            seconds |= _seconds(folder / DURATIONS, digest, clips)
+        except CorpusError as error:  # the clips themselves will tell
+            notes.append(f"{DURATIONS} is not used: {error}")
+    if spontaneous:
+        notes.append(_about_speaking_freely(rows))
     locales = Counter(row.locale for row in rows if row.locale)
+    language = locales.most_common(1)[0][0] if locales else _language_of(folder)
+    # Also a clip that has come or gone changes what the rows are.
+    digest.update("\n".join(row.path for row in rows).encode(errors="surrogateescape"))
+    found = sharing.notes(rows)
     return Release(
-        folder=folder, language=locales.most_common(1)[0][0] if locales else folder.name, rows=rows,
-        hash=digest.hexdigest(), synthetic=_synthetic(folder), seconds=seconds, problems=problems,
-        notes=notes + _shared_speakers(rows),
+        folder=folder, language=language, rows=rows, hash=digest.hexdigest(),
+        synthetic=folders.is_synthetic(folder) or folders.is_synthetic(folder.parent),
+        seconds=seconds, problems=problems, notes=notes + [note for note, _ in found],
+        caveats=[few for _, few in found],
     )
-
-
-def split_by_speaker(rows: Iterable[Row]) -> list[Row]:
-    """Share the speakers out, 80/10/10 and by a hash of their names; each part gets one at least.
-
-    Examples
-    --------
-    >>> rows = split_by_speaker(Row(f"{name}.mp3", name, "oui") for name in "abcdefghij")
-    >>> Counter(row.split for row in rows)
-    Counter({'train': 8, 'validation': 1, 'test': 1})
-    """
-    rows = list(rows)
-    speakers = sorted({row.speaker for row in rows}, key=_name_hash)
-    share = max(1, round(len(speakers) / 10))
-    split = dict.fromkeys(speakers, "train")
-    if len(speakers) > 1:
-        split |= dict.fromkeys(speakers[:share], "test")
-    if len(speakers) > 2:
-        split |= dict.fromkeys(speakers[share : 2 * share], "validation")
-    return [_with_split(row, split[row.speaker]) for row in rows]
-
-
-def _name_hash(name: str) -> str:
-    return hashlib.sha1(name.encode()).hexdigest()
-
-
-def _with_split(row: Row, split: str) -> Row:
-    return Row(**{**row.__dict__, "split": split})
 
 
 def _unique(rows: list[Row]) -> tuple[list[Row], int]:
@@ -177,92 +241,53 @@ def _unique(rows: list[Row]) -> tuple[list[Row], int]:
     return list(first.values()), len(rows) - len(first)
 
 
-def _shared_speakers(rows: list[Row]) -> list[str]:
-    where: dict[str, set[str]] = {}
-    for row in rows:
-        where.setdefault(row.speaker, set()).add(row.split)
-    shared = sum(len(found) > 1 for found in where.values())
-    if not shared:
-        return []
-    return [f"{shared:,} speakers are in more than one split: scores will be too high"]
+def _about_speaking_freely(rows: list[Row]) -> str:
+    tagged = sum(bool(re.search(r"\[\w+\]", row.transcript)) for row in rows)
+    return (
+        "spontaneous speech, written down afterwards"
+        f"{f': {tagged:,} transcripts hold marks such as [noise]' if tagged else ''}"
+    )
 
 
-def _rows(path: Path, split: str, digest, problems: list[tuple[str, str]]) -> Iterator[Row]:
-    for number, entry in enumerate(read_table(path, REQUIRED, digest), 2):
-        name, transcript = entry["path"].strip(), entry["sentence"].strip()
+def _rows(
+    path: Path, split: str | None, digest: Any, problems: Problems, clips: ClipNames,
+    seconds: dict[str, float],
+) -> Iterator[Row]:
+    """The rows of one table; a column says their split where `split` is None."""
+    parts = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+    for number, entry in read_table(path, REQUIRED, digest, problems):
+        name, transcript = entry["path"].strip(), composed(entry["sentence"].strip())
         if not name:
-            problems.append((f"{path.name}:{number}", "the row names no clip"))
+            problems.append((f"{path.name}, line {number}", "the row names no clip"))
             continue
-        if not PurePosixPath(name).suffix:  # the first releases left it out
-            name += ".mp3"
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            problems.append((name, "it points outside of the folder of clips"))
-        elif not transcript:
-            problems.append((f"clips/{name}", EMPTY))
-        else:
-            more = {
-                key: next((entry[column] for column in columns if entry.get(column)), "")
-                for key, columns in OPTIONAL.items()
-            }
-            speaker = entry["client_id"].strip()
-            yield Row(f"clips/{name}", speaker, transcript, split, **more)
+        where, wrong = clips.find(name)
+        if wrong or not transcript:
+            problems.append((where, wrong or EMPTY))
+            continue
+        more = {}
+        for column, key in OPTIONAL.items():
+            if column in entry:
+                more[key] = entry[column] or more.get(key, "")
+        part = parts.get(entry.get("split", "").strip(), "") if split is None else split
+        if (stated := _stated(entry)) is not None:
+            seconds[where] = stated
+        yield Row(where, composed(entry["client_id"].strip()), transcript, part, **more)
 
 
-def read_table(path: Path, required: tuple[str, ...], digest: Any) -> Iterator[dict[str, str]]:
-    """The rows of a table by column name; a column that a row lacks is ``""`` there.
-
-    Raises
-    ------
-    CorpusError
-        A required column is missing, or the file is no table of UTF-8 text.
-    """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start:,}). "
-            "Unpack the release again; do not save its tables in a spreadsheet."
-        ) from error
-    digest.update(path.name.encode() + hashlib.sha256(content).digest())
-    # Sentences hold quotation marks, which mean nothing here; only tabs and line ends do.
-    lines = text.replace("\r\n", "\n").split("\n")
-    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
-    columns = rows.fieldnames or []
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise CorpusError(
-            f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}: its "
-            f"first line has {', '.join(columns) or 'nothing'}. A table of Common Voice has "
-            f"tabs between its columns, and needs {', '.join(required)}."
-        )
-    try:
-        yield from rows
-    except csv.Error as error:
-        raise CorpusError(f"{path} is damaged in line {rows.line_num} ({error}).") from error
-
-
-def _seconds(path: Path, digest) -> dict[str, float]:
-    """Durations by path, from the release's own table; empty if it has none that can be read."""
-    if not path.is_file():
-        return {}
+def _seconds(path: Path, digest: Any, clips: ClipNames) -> dict[str, float]:
+    """Durations by path, from the release's own table."""
     found = {}
-    for entry in read_table(path, ("clip",), digest):
-        milliseconds = entry.get("duration[ms]") or entry.get("duration") or ""
-        try:
-            found[f"clips/{entry['clip']}"] = float(milliseconds) / 1000
-        except ValueError:
-            continue  # the header of the clip will tell
+    for _, entry in read_table(path, {"clip": ("clip", "path", "audio_file")}, digest, []):
+        if (stated := _stated(entry)) is not None:
+            found[clips.find(entry["clip"])[0]] = stated
     return found
 
 
-def _synthetic(folder: Path) -> bool:
-    for record in (folder / "corpus.json", folder.parent / "corpus.json"):
-        if record.is_file():
-            try:
-                return bool(json.loads(record.read_text("utf-8")).get("synthetic"))
-            except (ValueError, AttributeError):
-                return False
-    return False
+def _stated(entry: dict[str, str]) -> float | None:
+    """The seconds that a row states; None where they are no length of a clip."""
+    text = next((entry[name] for name in _LENGTHS if entry.get(name)), "")
+    try:
+        seconds = float(text) / 1000
+    except ValueError:
+        return None  # the clip will tell
+    return seconds if math.isfinite(seconds) and 0 < seconds < 1e6 else None

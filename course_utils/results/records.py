@@ -57,6 +57,7 @@ class Result:
     task: str = ""  # which words, if not all
     noise: str = ""  # what was mixed into the clips
     references: list[str] = field(default_factory=list)  # exercises whose reference was loaded
+    caveats: list[str] = field(default_factory=list)  # of the corpora: what a score then means
 
     def __post_init__(self) -> None:
         for about in fields(self):
@@ -74,10 +75,11 @@ class Result:
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """The value in a plain type, or a ValueError that names the field."""
-    if name == "references":
+    if name in ("references", "caveats"):
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return list(value)
-        raise ValueError(f"references is {value!r}; it must be a list of exercise ids")
+        what = "exercise ids" if name == "references" else "texts"
+        raise ValueError(f"{name} is {value!r}; it must be a list of {what}")
     if name == "chance" and value is None:
         return value
     if kind in (int, float, float | None):
@@ -100,7 +102,7 @@ def _result(given: Mapping[str, Any]) -> Result:
     """A result of these fields, or a ValueError that names what is missing or unknown."""
     known = {about.name for about in fields(Result)}
     needed = [about.name for about in fields(Result)][
-        : -len(("variant", "task", "noise", "references"))
+        : -len(("variant", "task", "noise", "references", "caveats"))
     ]
     if missing := [name for name in needed if name not in given]:
         raise ValueError(f"the record lacks {', '.join(missing)}")
@@ -194,7 +196,8 @@ def record(
         chance=chance_of(() if labels is None else labels, metric),
         parameters=0 if network is None else sum(p.numel() for p in network.parameters()),
         metric=metric, value=value, seconds=run["seconds"], seed=run["seed"], device=run["device"],
-        references=sorted(exercises.loaded_references, key=exercise_number), path=path,
+        references=sorted(exercises.loaded_references, key=exercise_number),
+        caveats=list(dict.fromkeys([*trained_on.caveats, *tested_on.caveats])), path=path,
     )
 
 

@@ -109,6 +109,8 @@ def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
         loaded = sorted({name for each, _ in same for name in each.references}, key=exercise_number)
         note = f"reference, {date}" if date else "your run"
         note += f", {len(same)} seeds" if len(same) > 1 else f", seed {result.seed}"
+        note += f", with loaded references {', '.join(loaded)}" if loaded else ""
+        note = "; ".join([note, *dict.fromkeys(text for each, _ in same for text in each.caveats)])
         rows.append(
             {
                 "Stage": str(result.stage),
@@ -122,7 +124,7 @@ def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
                 "Value (%)": mean_and_spread(each.value for each, _ in same),
                 "Parameters": f"{result.parameters:,}",
                 "Training": f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min",
-                "Note": note + (f", with loaded references {', '.join(loaded)}" if loaded else ""),
+                "Note": note,
             }
         )
     return rows

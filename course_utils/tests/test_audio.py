@@ -62,7 +62,7 @@ BAD = [
     (
         "letter.wav",
         b"Dear all, this is a letter",
-        "is not audio that can be read: its first bytes are b'Dear all'. Use one of .wav, .flac",
+        "is not audio that can be read: it is text that begins 'Dear all, this is a letter'. Copy",
     ),
     ("unicode.wav", "Dear all".encode("utf-16"), "is not audio that can be read"),
     ("nan.wav", with_nan(), "holds 2 samples that are not numbers (NaN or infinite). Export it"),
@@ -74,7 +74,7 @@ BAD = [
     ("cut_in_header.wav", encoded()[:20], "is damaged or cut off"),
     ("cut.flac", encoded("FLAC")[:5_000], "is damaged or cut off"),
     ("cut_in_header.flac", encoded("FLAC")[:30], "is damaged or cut off"),
-    ("cut.mp3", encoded("MP3")[:-300], "is cut off: its header promises 16,000 samples, and"),
+    ("cut.mp3", encoded("MP3")[:-300], "is cut off: its header promises 1.08 s, and 1.01 s are"),
     ("cut_in_first_frame.mp3", encoded("MP3")[:100], "is damaged or cut off"),
     ("silent.wav", encoded(samples=np.zeros(RATE)), "is silent for its whole length: every sample"),
 ]

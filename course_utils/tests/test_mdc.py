@@ -198,6 +198,39 @@ def test_no_network(server, monkeypatch):
     assert "Check that this machine is online" in told
 
 
+@pytest.mark.parametrize(
+    "name, value, reason",
+    [
+        ("REQUESTS_CA_BUNDLE", "/not/there.pem", "REQUESTS_CA_BUNDLE names certificates in"),
+        ("HTTPS_PROXY", "http://127.0.0.1:9", "the proxy http://127.0.0.1:9 (HTTPS_PROXY) cannot"),
+        ("HTTPS_PROXY", "http://me:se#cret@host:9", "the proxy http://host:9 (HTTPS_PROXY) cannot"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1", "speaks SOCKS, and the package for that is not"),
+    ],
+)
+def test_wrong_certificates_and_proxies_are_named(server, monkeypatch, name, value, reason):
+    for other in ("https_proxy", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+    if "socks" in value:
+        monkeypatch.setattr("requests.adapters.SOCKSProxyManager", no_socks)
+    monkeypatch.setenv("MDC_API_URL", "https://127.0.0.1:9/api")
+    monkeypatch.setenv(name, value)
+    told = refused()
+    assert told.startswith("The Mozilla Data Collective cannot be reached: ")
+    assert reason in told and "cret" not in told
+    assert "cannot be written" not in told
+
+
+def no_socks(*arguments, **options):
+    from requests.exceptions import InvalidSchema
+
+    raise InvalidSchema("Missing dependencies for SOCKS support.")
+
+
+def test_the_address_of_the_page_is_taken(server):
+    place = mdc.folder(f"https://mozilladatacollective.com/datasets/{ID}?tab=card")
+    assert place.name == ID
+
+
 def test_offline(listening, monkeypatch):
     monkeypatch.setenv("COURSE_OFFLINE", "1")
     assert "COURSE_OFFLINE=1 forbids the network" in refused()

@@ -34,8 +34,9 @@ GOOD = {
     "task": "",
     "noise": "",
     "references": [],
+    "caveats": [],
 }
-OPTIONAL = ("variant", "task", "noise", "references")
+OPTIONAL = ("variant", "task", "noise", "references", "caveats")
 
 
 def stored(path=None):
@@ -339,6 +340,8 @@ def test_references_of_sentences_are_those_of_the_corpus_in_use(
 class Part(SimpleNamespace):
     """A corpus of two words, or a part of one."""
 
+    caveats = ()
+
     def split(self, name):
         return self.parts[name]
 
@@ -416,3 +419,9 @@ def test_an_older_file_of_results_is_read(path):
     path.parent.mkdir()
     path.write_text(json.dumps([old]), encoding="utf-8")
     assert stored() == [GOOD]
+
+
+def test_what_a_corpus_cannot_promise_stands_in_the_note():
+    results.keep(**{**GOOD, "caveats": ["splits not by speaker"]})
+    [row] = results.table().rows
+    assert row["Note"].endswith("; splits not by speaker")

@@ -475,7 +475,7 @@ SPLIT = split("""
     return np.isin(speakers, chosen)""")
 
 WRONG_ANSWERS["1.10"] = [
-    ("ones and zeros", SPLIT.replace("chosen)\n", "chosen).astype(int)\n"), "for each clip whether"),
+    ("ones and zeros", SPLIT.replace("chosen)\n", "chosen) * 1\n"), "for each clip whether"),
     ("the generator of the whole program",
         SPLIT.replace("default_rng(seed)", "seed(seed)").replace("random.perm", "np.random.perm"),
         "draw from np.random.default_rng(seed)"),
