@@ -46,17 +46,17 @@ def put(content, place, new):
 
 #: What programs write that do not know the length, for the sound and for the whole file.
 PLACEHOLDERS = {
-    "espeak-ng, SoX, MPlayer": (0x7FFFF000, 0x7FFFF024),
-    "SoX, three bytes a sample": (0x7FFFEFFF, 0x7FFFF023),
-    "LAME --decode": (0x7FFFFFFF, 0x80000023),
-    "opusdec, oggdec": (0x7FFFFFFF, 0x7FFFFFFF),
-    "arecord": (0x80000000, 0x80000024),
-    "arecord, newer": (0x7FFFFF00, 0x7FFFFF24),
-    "FFmpeg": (0xFFFFFFFF, 0xFFFFFFFF),
-    "the same less the header": (0xFFFFFFDB, 0xFFFFFFFF),
-    "Node's wav": (0xFFFFFF6F, 0xFFFFFF93),
-    "flac -dc, GStreamer, a crash": (0, 0),
-    "Python's wave": (0, 36),
+    "espeak-ng, SoX": (0x7FFFF000, 0x7FFFF024),
+    "three bytes a sample": (0x7FFFEFFF, 0x7FFFF023),
+    "31 bits": (0x7FFFFFFF, 0x80000023),
+    "31 bits, both": (0x7FFFFFFF, 0x7FFFFFFF),
+    "one more than 31 bits": (0x80000000, 0x80000024),
+    "a reserve taken off": (0x7FFFFF00, 0x7FFFFF24),
+    "32 bits": (0xFFFFFFFF, 0xFFFFFFFF),
+    "32 bits less the header": (0xFFFFFFDB, 0xFFFFFFFF),
+    "32 bits less a reserve": (0xFFFFFF6F, 0xFFFFFF93),
+    "flac -dc, a crash": (0, 0),
+    "no sound yet": (0, 36),
 }
 CODECS = [
     ("WAV", subtype) for subtype in ("PCM_16", "PCM_24", "PCM_U8", "FLOAT", "ULAW", "IMA_ADPCM")
