@@ -92,18 +92,6 @@ def passed(message: str) -> None:
     print(f"Passed: {message}")
 
 
-def short(values: list[float], count: int = 8) -> str:
-    """The first `count` numbers of a list, for a message.
-
-    Examples
-    --------
-    >>> short([0.5, 1, 2.25], count=2)
-    '[0.5, 1, ...]'
-    """
-    text = ", ".join(f"{value:.3g}" for value in values[:count])
-    return f"[{text}{', ...' if len(values) > count else ''}]"
-
-
 # ---------------------------------------------------------------- calling an answer
 
 
@@ -398,23 +386,10 @@ def same_shape(got: Any, expected: tuple[int, ...], cause: str) -> None:
         fail(f"shape {tuple(expected)}", f"shape {tuple(got.shape)}", cause)
 
 
-def shape_of(got: Any, expected: tuple[int, ...], known: dict[tuple, str], otherwise: str) -> None:
-    """Fail unless the shape is right; `known` names the causes of other shapes."""
-    same_shape(got, expected, known.get(tuple(getattr(got, "shape", ())), otherwise))
-
-
 def same_dtype(got: Tensor, expected: torch.dtype, cause: str) -> None:
     """Fail unless the tensor `got` has this dtype."""
     if got.dtype != expected:
         fail(expected, got.dtype, cause)
-
-
-def unchanged(before: Tensor, after: Tensor, name: str) -> None:
-    """Fail if an answer has written into what it was given; `name` is in the plural."""
-    if not torch.equal(before, after):
-        fail(
-            f"{name} as they were", "changed ones", "make new tensors, do not change them in place"
-        )
 
 
 def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, name: str = "") -> None:
@@ -443,54 +418,3 @@ def close(got: Any, expected: Any, cause: str, tolerance: float = 1e-5, name: st
         f"{float(got_values.flatten()[worst]):.6g}",
         cause,
     )
-
-
-def compare(
-    got: Any,
-    expected: Any,
-    mistakes: Callable[[], dict[str, Any]],
-    otherwise: str,
-    tolerance: float = 1e-5,
-    name: str = "",
-) -> None:
-    """Fail unless `got` is `expected`, with the cause of the mistake that leads to just this.
-
-    `mistakes` returns causes, each with the result to which it leads; for the rest see
-    :func:`close`.
-    """
-    try:
-        close(got, expected, otherwise, tolerance, name)
-    except CheckFailed:
-        cause = recognised(got, mistakes(), otherwise, tolerance)
-        close(got, expected, cause, tolerance, name)
-
-
-def recognised(got: Any, known: dict[str, Any], otherwise: str, tolerance: float = 1e-5) -> str:
-    """The first cause that leads to just what was got, or else `otherwise`.
-
-    The tolerance is relative to the largest number, as that of :func:`close` is.
-    """
-    try:
-        got = torch.as_tensor(got, dtype=torch.float64).detach()
-    except (TypeError, ValueError, RuntimeError):
-        return otherwise
-    for cause, value in known.items():
-        value = torch.as_tensor(value, dtype=torch.float64).detach()
-        if value.shape != got.shape:
-            continue
-        largest = max(1.0, float(value.abs().nan_to_num(0, posinf=0).max()))
-        near = (got - value).abs() <= tolerance * largest
-        if bool((near | (got == value)).all()):  # infinity less infinity is not a number
-            return cause
-    return otherwise
-
-
-def equal(got: Any, expected: Any, known: dict[str, Any], otherwise: str, asked: str = "") -> None:
-    """Fail unless two texts, numbers or lists are equal, with the first cause that leads to `got`.
-
-    `known` holds causes, each with the result to which it leads; `asked` says of what it was.
-    """
-    if got != expected:
-        cause = next((cause for cause, value in known.items() if value == got), otherwise)
-        suffix = f" of {asked}" if asked else ""
-        fail(f"{expected!r}{suffix}", textwrap.shorten(repr(got), 200), cause)
