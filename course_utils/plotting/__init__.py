@@ -10,7 +10,7 @@ Arrays are NumPy's or torch's. A clip ``x`` is (time,) or (1, time), float, in [
 Figures that a cell draws itself get the same style.
 """
 
-from course_utils.plotting.base import note, show, use_style
+from course_utils.plotting.base import note, show, use_fonts_for, use_style
 from course_utils.plotting.clips import (
     class_balance,
     clip_lengths,
@@ -26,7 +26,7 @@ from course_utils.plotting.scores import accuracy_against, confusion_matrix, lea
 __all__ = [
     "accuracy_against", "alignment", "class_balance", "clip_lengths", "confusion_matrix",
     "features", "filterbank", "kernels", "learning_curves", "log_mel", "note", "player", "players",
-    "posteriors", "show", "use_style", "waveform",
+    "posteriors", "show", "use_fonts_for", "use_style", "waveform",
 ]
 
 use_style()

@@ -3,15 +3,18 @@
 import base64
 import html
 import io
+import warnings
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 import numpy as np
 from IPython.display import HTML, display
+from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
@@ -44,6 +47,39 @@ def use_style() -> None:
             "legend.frameon": False,
         }
     )
+
+
+def use_fonts_for(text: str) -> None:
+    """Let figures draw these letters, in the fonts that this computer has; say which they cannot.
+
+    Parameters
+    ----------
+    text : str
+        Every letter that a figure will show.
+    """
+    families = mpl.rcParams["font.family"]
+    names = [name for family in families for name in mpl.rcParams.get(f"font.{family}", [family])]
+    fonts = font_manager.fontManager.ttflist  # one of them has a box for every letter there is
+    entries = {font.name: font.fname for font in fonts if "Last Resort" not in font.name}
+    wanted = {ord(letter) for letter in text if not letter.isspace()}
+
+    def drawn(name: str) -> set[int]:
+        return wanted & get_font(entries[name]).get_charmap().keys()
+
+    for name in names:
+        if name in entries:
+            wanted -= drawn(name)
+            break  # the first that is there draws the rest of the text
+    while wanted and (best := max(sorted(entries), key=lambda name: len(drawn(name)))):
+        if not (found := drawn(best)):
+            break
+        wanted -= found
+        families = [*families, best]
+    mpl.rcParams["font.family"] = families
+    if wanted:
+        shown = " ".join(sorted(map(chr, wanted))[:8])
+        print(f"No font of this computer draws {shown}: figures show boxes, printed text is right.")
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
 
 
 def note(place: Axes | Figure | NDArray, text: str) -> None:

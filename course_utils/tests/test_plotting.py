@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from itertools import pairwise
 
 import matplotlib
@@ -393,3 +394,29 @@ def test_kernels_are_sorted_by_frequency():
     assert "1 of them below 1000 Hz" in text
     with pytest.raises(ValueError, match=r"shape \(kernel, taps\), got \(3, 1, 80\)"):
         plotting.kernels(weights[:, None], 8000)
+
+
+def test_letters_that_a_font_has_need_no_word(capsys, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "font.family", ["sans-serif"])
+    plotting.use_fonts_for("Zażółć gęślą jaźń, молоко, γάτα")
+    assert matplotlib.rcParams["font.family"] == ["sans-serif"]
+    assert not capsys.readouterr().out
+
+
+def test_letters_of_another_font_are_taken_from_it(capsys, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "font.family", ["cmr10"])  # it comes with matplotlib
+    plotting.use_fonts_for("молоко")
+    assert len(matplotlib.rcParams["font.family"]) == 2
+    assert not capsys.readouterr().out
+
+
+def test_letters_that_no_font_has_are_named_once(capsys, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "font.family", ["sans-serif"])
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        plotting.use_fonts_for("a\ue6c3")  # a letter for private use
+        fig, ax = plt.subplots()
+        ax.set_title("\ue6c3")
+        plotting.show(fig, alt="A title that no font can draw.")
+    assert not [warning for warning in seen if "Glyph" in str(warning.message)]
+    assert "No font of this computer draws \ue6c3" in capsys.readouterr().out

@@ -342,7 +342,8 @@ def stage_3(space, generator):
 
 
 def stage_4(space, generator):
-    space |= {"device": torch.device("cpu"), "charmap": space["CharMap"](space["SYMBOLS"])}
+    symbols = " 'abcdefghijklmnopqrstuvwxyz"
+    space |= {"device": torch.device("cpu"), "charmap": space["CharMap"](symbols)}
     items = [(torch.randn(40, 60 + i, generator=generator), [1 + i % 5, 2]) for i in range(12)]
     settings = {"epochs": 3, "batch_size": 4, "peak": 0.004, "weight_decay": 0.01}
     settings |= {"mask": [4, 8], "seed": 1}
