@@ -81,6 +81,13 @@ def read_samples(file: str | Path | bytes | BinaryIO) -> tuple[np.ndarray, int]:
             f"{name} holds {bad:,} samples that are not numbers (NaN or infinite). "
             "Export it again as 16-bit PCM."
         )
+    peak = float(np.abs(samples).max(initial=0))
+    if peak > _LOUDEST:
+        raise AudioError(
+            f"{name} has amplitudes up to {peak:,.0f}, and sound lies between -1 and 1: whole "
+            "numbers were written as floating-point ones. Divide them by 32768 (16 bits), or "
+            "export it again as 16-bit PCM."
+        )
     return samples, sample_rate
 
 
@@ -154,6 +161,8 @@ def _sound(content: bytes) -> tuple[np.ndarray, int, int, str]:
     return samples, sample_rate, promised, complaint
 
 
+#: Floating-point sound goes over 1 where it was mixed too loudly, but never 40 dB.
+_LOUDEST = 100
 #: Samples of all channels: six hours at 96 kHz.
 MOST = 2**31
 #: Formats whose header was examined before.
@@ -161,15 +170,31 @@ _EXAMINED = ("WAV", "WAVEX", "RF64", "FLAC", "MP3")
 
 
 def _shortened(content: bytes, sound: soundfile.SoundFile) -> str:
-    """Whether a file of another format is cut off: libsndfile takes what is there, in silence."""
+    """Whether a file of another format is cut off: libsndfile takes what is there, in silence.
+
+    Headers of IRCAM, PAF, PVF and XI state no length: nobody can tell that such a file was cut.
+    """
+    log = sound.extra_info  # what libsndfile says of the header
+    # It would take the heads of the further parts for sound.
+    if sound.format == "VOC" and "multi-segment" in log:
+        return (
+            f"is {sound.format_info} in several parts, which cannot be decoded here. "
+            "Export it again as 16-bit PCM WAV."
+        )
     if sound.format == "NIST":  # its header is text, and counts
-        stated = re.search(rb"sample_count -i (\d+)", content[:1024])
-        if stated and sound.frames < int(stated[1]):
-            return (
-                f"is cut off: its header promises {int(stated[1]):,} samples, and "
-                f"{sound.frames:,} are there. Copy or download it again."
-            )
-    for size, there in re.findall(r"(\d+) \(?should be (\d+)", sound.extra_info):
+        stated = re.findall(rb"sample_count -i (\d+)", content[:1024])
+    elif sound.format in ("AVR", "MPC2K"):
+        stated = re.findall(r"^ *Frames *: (\d+)", log, re.MULTILINE)
+    else:  # of several matrices in a file of MATLAB's, the last one is the sound
+        stated = re.findall(r"\bCols *: (\d+)", log)[-1:] if sound.format[:3] == "MAT" else []
+    if stated and sound.frames < int(stated[0]):
+        return (
+            f"is cut off: its header promises {int(stated[0]):,} samples, and "
+            f"{sound.frames:,} are there. Copy or download it again."
+        )
+    if sound.format == "VOC" and "truncated" in log:
+        return "is cut off: its sound is shorter than its header says. Copy or download it again."
+    for size, there in re.findall(r"(\d+) \(?should be (\d+)", log):
         missing = int(size) - int(there)
         if missing > 1 and not recordings.is_placeholder(int(size)):
             return (
@@ -221,6 +246,8 @@ def _content(file) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise AudioError(f"{path} {_broken_link(path)}") from None
         raise AudioError(f"{path} does not exist. Check the folder and the spelling.") from None
     except IsADirectoryError:
         raise AudioError(f"{path} is a folder, not a recording.") from None
@@ -228,6 +255,14 @@ def _content(file) -> bytes:
         raise AudioError(
             f"{path} cannot be read ({error.strerror}). Check its permissions."
         ) from error
+
+
+def _broken_link(path: Path) -> str:
+    target = str(path.readlink())
+    way_out = "Copy the recording itself, or unpack the archive again."
+    if "annex/objects" in target:  # the content stays with a server until somebody asks for it
+        way_out = "Run git annex get in its folder."
+    return f"is a link to {target}, which does not exist. {way_out}"
 
 
 def write(path: str | Path, waveform: torch.Tensor, sample_rate: int) -> Path:

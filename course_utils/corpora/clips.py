@@ -32,6 +32,7 @@ class Sound:
     channels: int = 1
     silent: bool = False  # for its whole length
     emptied: bool = False  # not for its whole length, but nothing is left in what is kept
+    loud: bool = False  # a thousandth of it or more lies beyond full scale, and is cut there
     problem: str = ""
 
 
@@ -263,7 +264,12 @@ def _sound(path: Path, fitted: int | None, stated: float) -> Sound:
     kept[: len(part)] = np.clip(np.round(part * 32768), -32768, 32767)
     silent = not samples.any()
     emptied = not (silent or kept.any())
-    return Sound(kept, len(samples), rate, sound.shape[1], silent, emptied)
+    loud = bool((np.abs(part) > _FULL).mean() >= 1e-3)
+    return Sound(kept, len(samples), rate, sound.shape[1], silent, emptied, loud)
+
+
+#: Encoders and filters go a little over full scale by themselves.
+_FULL = 1.1
 
 
 def sound_notes(sounds: Sequence[Sound]) -> list[str]:
@@ -276,6 +282,7 @@ def sound_notes(sounds: Sequence[Sound]) -> list[str]:
         "silent in what is kept of them, though not in the file": sum(
             sound.emptied for sound in sounds
         ),
+        "louder than full scale, and cut off there": sum(sound.loud for sound in sounds),
     }.items():
         if count:
             notes.append(f"{text}: {count:,} clips")

@@ -24,6 +24,11 @@ def examined(content: bytes) -> Examined:
         Of any file; what is no WAV, FLAC, MP3, Ogg, AU or CAF stays as it is.
     """
     start = after_id3(content, 0)
+    if content[start : start + 1] == b"\0":  # some recorders and taggers write zeros first
+        filled = len(content) - len(content[start:].lstrip(b"\0"))
+        is_frame = content[filled : filled + 1] == b"\xff" and filled - start >= 4
+        if is_frame or after_id3(content, filled) > filled:
+            return examined(content[filled:])
     inside = content[start : start + 12]
     if inside[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and inside[8:] == b"WAVE":
         return examined_wav(content[start:])

@@ -29,6 +29,8 @@ _KINDS = (
     (0, b"FRM8", "DSD", _EXPORT),
     (0, b".RMF", "RealMedia", _EXPORT),
     (0, b"ajkg", "Shorten", _EXPORT),
+    (28, b"\x7fFLAC", "FLAC in an Ogg stream", _EXPORT),
+    (28, b"Speex ", "Speex", _EXPORT),
     (0, b"FLV", "Flash video", _EXPORT),
     (8, b"AVI ", "a film (AVI)", _EXPORT),
     (8, b"WEBP", "a picture (WebP)", ""),

@@ -187,14 +187,26 @@ def examined_mp3(content: bytes, start: int) -> Examined:
             f"{walk.samples / rate:.1f} s: two recordings were joined byte by byte. Join them in "
             "an audio editor, or copy each by itself.",
         )
+    place, stated = _stated_frames(content)
+    each = walk.samples / walk.frames / rate  # seconds
+    sound = whole - (place > 0)
+    behind = content[end : _without_tags(content)]
+    zeros = len(behind) if not behind.strip(b"\0") else 0
+    # Recorders and disks fill up with zeros; a download that reserved its room leaves them too.
+    if zeros and place and stated <= sound:
+        content = content[:end]
+        walk.lost -= zeros
+    elif zeros > len(content) // 10:
+        return Examined(
+            content,
+            f"is cut off: its last {zeros:,} bytes are zeros, as a download leaves that did not "
+            f"end, and {sound * each:.2f} s are there. {COPY}",
+        )
     if walk.lost > len(content) // 10:
         return Examined(
             content,
             f"is damaged: {walk.lost:,} of its {len(content):,} bytes are no frames of MP3. {COPY}",
         )
-    place, stated = _stated_frames(content)
-    each = walk.samples / walk.frames / rate  # seconds
-    sound = whole - (place > 0)
     if stated > sound + (not walk.missing):
         return Examined(
             content,

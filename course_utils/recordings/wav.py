@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from course_utils.recordings.base import COPY, Examined
+from course_utils.recordings.mp3 import examined_mp3
 
 
 def is_placeholder(size: int) -> bool:
@@ -34,17 +35,62 @@ def examined_wav(content: bytes) -> Examined:
     libsndfile shortens a file that is cut off, and does not tell.
     """
     order = ">" if content[:4] == b"RIFX" else "<"
+    if _was_text(content, order):
+        return Examined(
+            content,
+            "was copied as if it were text: a byte 0D was put before each byte 0A, and what sounds "
+            "now is noise. Copy it again as it is: in the binary mode of FTP, or without a change "
+            "of line ends by git (* -text in .gitattributes).",
+        )
     long_sizes = None  # where the sizes of 64 bits stand
+    codec = 0
     place = 12
     while place + 8 <= len(content):
         kind, size = struct.unpack_from(f"{order}4sI", content, place)
         place += 8
+        if kind == b"fmt " and place + 16 <= len(content):
+            content, codec = _with_width(content, place, order)
         if kind == b"data":
-            return _with_wav_length(content, place, size, order, long_sizes)
+            found = _with_wav_length(content, place, size, order, long_sizes)
+            return found if found.complaint or codec != _MP3 else _unwrapped(found, place, order)
         if kind == b"ds64" and content[:4] in (b"RF64", b"BW64"):
             long_sizes = place
         place += size + size % 2
     return Examined(content)  # there is no sound: the decoder says so
+
+
+_PCM, _MP3 = 0x0001, 0x0055  # codecs
+
+
+def _was_text(content: bytes, order: str) -> bool:
+    """Whether line ends were changed in the file: it is longer by just as many bytes."""
+    (whole,) = struct.unpack_from(f"{order}I", content, 4)
+    more = len(content) - 8 - whole
+    return more > 0 and more == content.count(b"\r\n") == content.count(b"\n")
+
+
+def _with_width(content: bytes, place: int, order: str) -> tuple[bytes, int]:
+    """The file and its codec; samples that lie in wider places get the width of these.
+
+    24 bits in 4 bytes, as some recorders and audio interfaces write: the decoder goes by the bits,
+    takes 3 bytes for a sample, and reads noise. The bits that are used are the upper ones.
+    """
+    codec, channels, rate, each_second, frame, bits = struct.unpack_from(
+        f"{order}HHIIHH", content, place
+    )
+    width = frame // channels if channels and frame % channels == 0 else 0
+    # Headers with a wrong size of a frame exist too; then the bytes of a second tell.
+    if codec != _PCM or not (bits + 7) // 8 < width <= 4 or each_second != rate * frame:
+        return content, codec
+    wide = struct.pack(f"{order}H", 8 * width)
+    return content[: place + 14] + wide + content[place + 16 :], codec
+
+
+def _unwrapped(found: Examined, place: int, order: str) -> Examined:
+    """The frames of MP3 in a WAV file: they say themselves how long they are."""
+    (size,) = struct.unpack_from(f"{order}I", found.content, place - 4)
+    inside = examined_mp3(found.content[place : place + size], 0)
+    return inside if inside.complaint or inside.content[:1] == b"\xff" else found
 
 
 def _with_wav_length(

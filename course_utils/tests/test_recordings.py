@@ -521,3 +521,110 @@ def test_whatever_is_spoilt(data):
 def test_what_is_whole_is_handed_on_as_it_is():
     for content in SEEDS:
         assert recordings.examined(content).content == content
+
+
+# --- what other programs leave -----------------------------------------------------------------
+
+
+def chunk(kind, content):
+    return kind + struct.pack("<I", len(content)) + content
+
+
+def wave(codec, channels, rate, frame, bits, sound, each_second=None):
+    about = struct.pack(
+        "<HHIIHH", codec, channels, rate, each_second or rate * frame, frame, bits
+    )
+    return chunk(b"RIFF", b"WAVE" + chunk(b"fmt ", about) + chunk(b"data", sound))
+
+
+@pytest.mark.parametrize(("bits", "width", "channels"), [(24, 4, 1), (24, 4, 2), (8, 2, 1)])
+def test_samples_in_wider_places(bits, width, channels):
+    """24 bits in 4 bytes, as some recorders write, were read as noise, three bytes at a time."""
+    expected = np.repeat(tone()[:, None], channels, axis=1)
+    sound = (expected * 2 ** (8 * width - 1)).astype(f"<i{width}").tobytes()
+    content = wave(1, channels, RATE, width * channels, bits, sound)
+    samples, _ = audio.read_samples(content)
+    np.testing.assert_allclose(samples, expected, atol=1e-4)
+
+
+def test_a_wrong_size_of_a_frame_widens_nothing():
+    sound = (tone() * 32767).astype("<i2").tobytes()
+    samples, _ = audio.read_samples(wave(1, 1, RATE, 4, 16, sound, each_second=2 * RATE))
+    np.testing.assert_allclose(samples[:, 0], tone(), atol=1e-4)
+
+
+def test_line_ends_changed_in_a_wav_file():
+    """FTP in its text mode, or git told that all files are text: noise at the right length."""
+    content = encoded()
+    assert content.count(b"\n") > 20
+    assert "copied as if it were text" in reason(content.replace(b"\n", b"\r\n"))
+    # A sample of 0x0A0D again and again is no sign of it.
+    length(encoded(samples=np.full(RATE, 0x0A0D / 32768, "f4")))
+
+
+def test_mp3_in_a_wav_file():
+    inside = encoded("MP3")
+    content = wave(0x55, 1, RATE, 1, 0, inside, each_second=8_000)
+    assert length(content) == length(inside)
+    assert "is cut off" in reason(content[:-500])
+    short = wave(0x55, 1, RATE, 1, 0, inside[: len(inside) // 2], each_second=8_000)
+    assert "is cut off" in reason(short)
+
+
+def test_zeros_around_mp3():
+    content = encoded("MP3")
+    expected = length(content)
+    assert length(bytes(1_000) + content) == expected
+    assert length(content + bytes(5_000)) == expected
+    assert length(content + bytes(5_000) + b"TAG" + bytes(125)) == expected
+    # Zeros in place of sound: a download that reserved its room, and did not end.
+    half = len(content) // 2
+    assert "is cut off" in reason(content[:half] + bytes(half))
+
+
+def test_zeros_behind_mp3_that_states_no_length():
+    content = encoded("MP3")
+    walk = recordings.examined(content)
+    plain = walk.content[next(m.start() for m in re.finditer(b"\xff\xf3", walk.content[4:])) + 4 :]
+    assert length(plain) > 0
+    assert "zeros" in reason(plain + bytes(5_000))
+
+
+@pytest.mark.parametrize("kind", ["AVR", "MAT4", "MAT5", "MPC2K", "VOC", "W64", "NIST", "AIFF"])
+def test_a_cut_end_in_rarer_formats(kind):
+    content = encoded(kind, subtype="PCM_16")
+    assert length(content) == RATE
+    assert "is cut off" in reason(content[: len(content) * 2 // 3])
+
+
+def test_a_voc_file_in_several_parts():
+    """The decoder takes the heads of the further parts for sound: a click at each."""
+    content = encoded("VOC", subtype="PCM_16")
+    head, sound = content[:42], content[42 : 42 + 2 * RATE]
+    parts = [sound[place : place + 2_000] for place in range(0, len(sound), 2_000)]
+    content = put(head, 27, (len(parts[0]) + 12).to_bytes(3, "little")) + parts[0]
+    content += b"".join(b"\x02" + len(part).to_bytes(3, "little") + part for part in parts[1:])
+    assert "in several parts" in reason(content + b"\0")
+
+
+def test_whole_numbers_written_as_floating_point_ones():
+    content = encoded(samples=tone() * 32768, subtype="FLOAT")
+    assert "Divide them by 32768" in reason(content)
+    assert length(encoded(samples=tone() * 3, subtype="FLOAT")) == RATE  # only too loud
+
+
+@pytest.mark.parametrize("kind", [b"\x7fFLAC", b"Speex   "])
+def test_codecs_in_ogg_that_are_not_read(kind):
+    page = b"OggS\0\2" + bytes(20) + bytes([1, 100]) + kind.ljust(100, b"\1")
+    assert kind.decode().strip("\x7f ") in reason(page)
+
+
+@pytest.mark.parametrize(
+    ("target", "way_out"),
+    [("nowhere.wav", "Copy the recording"), (".git/annex/objects/a/b/SHA256E-s9", "git annex get")],
+)
+def test_a_link_that_leads_nowhere(tmp_path, target, way_out):
+    link = tmp_path / "anna.wav"
+    link.symlink_to(target)
+    with pytest.raises(AudioError, match=f"is a link to .*{way_out}"):
+        audio.read_samples(link)
