@@ -22,6 +22,11 @@ from course_utils.corpora.clips import printable
 NOISES = "_background_noise_"
 #: What an operating system puts into every folder, and nobody misses.
 _OF_THE_SYSTEM = {".ds_store", ".directory", "thumbs.db", "desktop.ini", "icon\r"}
+#: Folders of operating systems and storage devices, which are no words.
+_SYSTEM_FOLDERS = {
+    "$recycle.bin", "#recycle", "@eadir", "@recycle", "lost+found", "recycler",
+    "system volume information",
+}
 #: Endings of recordings in formats that are not read here.
 OTHER_SOUND = {
     ".3gp", ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".m4a", ".mka", ".mkv",
@@ -165,6 +170,13 @@ def words(folder: Path) -> tuple[Found, Found]:
             reason = f"a folder that begins with _ is no word, and noises lie in {NOISES}"
             spoken.left_out += [(item.path, reason) for item in inside.recordings]
             spoken.left_out += inside.left_out
+        elif name.casefold() in _SYSTEM_FOLDERS:
+            try:
+                inside = listed(folder, name)
+            except CorpusError:  # most of them are closed to everybody
+                continue
+            reason = "a folder of the operating system is no word"
+            spoken.left_out += [(item.path, reason) for item in inside.recordings]
         elif name[0] not in "_.":
             inside = listed(folder, name)
             spoken.recordings += inside.recordings
@@ -181,8 +193,17 @@ def not_a_corpus(folder: Path, found: Found) -> str:
     others = Counter(PurePosixPath(path).suffix.lower() for path, _ in found.left_out)
     others = Counter({ending: count for ending, count in others.items() if ending in OTHER_SOUND})
     beside = sum("/" not in path for path, _ in found.left_out)
-    if inner := [entry.name for entry in scan(folder) if _holds_words(entry)]:
-        hint = f" Did you mean {folder / min(inner)}?"
+    inner = sorted(entry.name for entry in scan(folder) if _holds_words(entry))
+    if len(inner) > 1:
+        hint = (
+            f" Recordings lie one folder deeper, in several of these ({few(inner)}). If they are "
+            "parts such as train and test, put the clips of each word together, and the names of "
+            "the parts' clips into the lists that the corpus has. If the deeper folders are "
+            "people, name the clips <word>/<speaker>_nohash_<number>.wav. If each is a corpus of "
+            "its own, name one of them."
+        )
+    elif below := _deeper(folder):
+        hint = f" Did you mean {below}?"
     elif beside:
         hint = (
             f" {beside:,} recordings lie in it directly: make a folder for each word, and put "
@@ -193,11 +214,31 @@ def not_a_corpus(folder: Path, found: Found) -> str:
     elif others:
         kinds = ", ".join(f"{ending} {count:,}" for ending, count in others.most_common(3))
         hint = f" Its folders hold recordings in other formats ({kinds}): convert them to WAV."
+    elif named := [item for item in found.left_out if "/." not in item[0]]:
+        hint = f" Its folders hold {_count(named, 'file')}, such as {named[0][0]}: {named[0][1]}."
     return printable(
         f"{folder} is not in the layout of Speech Commands: it should hold one folder a word, "
         f"such as yes/ and no/, with WAV files in them. It holds "
         f"{', '.join(names[:5]) or 'nothing'}{' ...' if len(names) > 5 else ''}.{hint}"
     )
+
+
+def _deeper(folder: Path) -> Path | None:
+    """The only folder with folders of recordings, up to four levels below."""
+    level = [folder]
+    for _ in range(4):
+        entries = [entry for place in level[:50] for entry in _folders_in(place)]
+        if found := [entry for entry in entries if _holds_words(entry)]:
+            return Path(found[0].path) if len(found) == 1 else None
+        level = [Path(entry.path) for entry in entries]
+    return None
+
+
+def _folders_in(folder: Path) -> list[os.DirEntry]:
+    try:
+        return [entry for entry in scan(folder) if _is_folder(entry) and entry.name[0] not in "._"]
+    except CorpusError:
+        return []
 
 
 def _holds_words(entry: os.DirEntry) -> bool:

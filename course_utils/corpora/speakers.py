@@ -18,11 +18,13 @@ from pathlib import Path, PurePosixPath
 from course_utils import audio
 from course_utils.corpora import CorpusError
 from course_utils.corpora.clips import SPLITS
+from course_utils.corpora.embedded import DIGITS, WORDS
 from course_utils.corpora.folders import OTHER_SOUND, composed, decoded, few, scan
 
 LIST_FILES = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 #: The number of a recording at the end of a name: 3, 03, take3.
 _TAKE = re.compile(r"(?:take|rep|rec|nr|no|t|r|v|n)?(\d+)", re.IGNORECASE)
+_NOHASH = re.compile("_nohash_", re.IGNORECASE)  # a copy from an old disk has capitals
 
 
 @dataclass
@@ -48,8 +50,9 @@ def split_name(path: str) -> tuple[str, str, int]:
     """
     word, file = PurePosixPath(path).parts[-2:]
     stem = composed(PurePosixPath(file).stem)
-    speaker, _, utterance = stem.partition("_nohash_")
-    return composed(word), speaker, int(utterance) if utterance.isdecimal() else 0
+    speaker, *utterance = _NOHASH.split(stem, maxsplit=1)
+    take = utterance[0] if utterance else ""
+    return composed(word), speaker, int(take) if take.isdecimal() else 0
 
 
 def read_names(paths: Sequence[str]) -> Names:
@@ -61,12 +64,15 @@ def read_names(paths: Sequence[str]) -> Names:
     """
     parts = [split_name(path) for path in paths]
     names = Names([speaker for _, speaker, _ in parts], [take for _, _, take in parts])
-    follow = ["_nohash_" in PurePosixPath(path).name for path in paths]
+    follow = [bool(_NOHASH.search(PurePosixPath(path).name)) for path in paths]
     count = len(set(names.speakers))
     if any(follow):
         _check_official(names, paths, follow)
         return names
     names.official = False
+    if swapped := _swapped(parts, PurePosixPath(paths[0]).name):
+        names.unknown = swapped
+        return names
     for separator in "_-. ":
         pattern = _pattern(parts, separator)
         if not pattern:
@@ -116,6 +122,29 @@ def _check_official(names: Names, paths: Sequence[str], follow: Sequence[bool]) 
             f"as many speakers as clips, {len(paths):,}: if one person has several of these names, "
             "the splits are NOT by speaker"
         )
+
+
+def _swapped(parts: Sequence[tuple[str, str, int]], example: str) -> str:
+    """That the names of the files look like words, and the folders like people; else ""."""
+    known = {*WORDS, *DIGITS, *"0123456789"} - {"marvin", "sheila"}  # people have these names
+    folders = {word for word, _, _ in parts}
+    if not folders.isdisjoint(known):
+        return ""
+    said: dict[str, set[str]] = {}
+    for folder, stem, _ in parts:
+        fields = re.split(r"[\W_]+", stem.casefold())
+        word = next((field for field in fields if field in known), None)
+        if word is None or (word.isdecimal() and folder.casefold() not in fields):
+            return ""  # the number of a take is no word
+        said.setdefault(word, set()).add(folder)
+    # As a label of its folder, each word is said in one folder.
+    if len(said) < 2 or not all(len(where) > len(folders) / 2 for where in said.values()):
+        return ""
+    return (
+        f"the folders ({few(sorted(folders))}) look like people, and the names of the files, such "
+        f"as {example}, like words; but each folder counts as a word, and so all of this is wrong "
+        "unless the folders are words: make a folder for each word, and put its recordings there"
+    )
 
 
 def _numbered(stems: Iterable[str], initials: str = "$.") -> bool:
@@ -197,6 +226,11 @@ def hash_split(speaker: str, validation_percent: float = 10, test_percent: float
     return "test" if percent < validation_percent + test_percent else "train"
 
 
+def _too_few(splits: Sequence[str], speakers: Sequence[str]) -> list[str]:
+    """The parts that the corpus' own rule leaves empty, though there is somebody for each."""
+    return [split for split in SPLITS if split not in splits] if len(set(speakers)) >= 3 else []
+
+
 def share_out(speakers: Sequence[str]) -> dict[str, str]:
     """A part for each speaker, 80/10/10: each part gets one, and training whoever said most.
 
@@ -265,6 +299,14 @@ def read_splits(
             f"{several:,} speakers are in more than one split: scores will be too high"
         )
         found.caveats.append(f"{several:,} speakers in more than one split")
+    folded: dict[str, set[str]] = {}
+    for speaker in names.speakers:
+        folded.setdefault(speaker.casefold(), set()).add(speaker)
+    if alike := sorted(name for same in folded.values() if len(same) > 1 for name in same):
+        found.notes.append(
+            f"names of speakers that differ in capital letters only: {few(alike)}; each counts as "
+            "a person"
+        )
     return found
 
 
@@ -275,7 +317,11 @@ def _by_lists_or_speaker(
     absent = [path.name for path in lists.values() if not path.is_file()]
     if absent:
         there = f"no {' and no '.join(absent)}{_near_miss(folder, absent)}"
-        return _by_speaker(names, there, [])
+        found = _by_speaker(names, there, [])
+        for split, path in lists.items():
+            if path.name not in absent:
+                found.notes += _not_used(path, split, absent[0], paths, found.splits)
+        return found
     split_of: dict[str, str] = {}
     known = {_key(path) for path in everything}
     notes, useless = [], []
@@ -298,16 +344,33 @@ def _by_lists_or_speaker(
 
 
 def _by_speaker(names: Names, why: str, notes: list[str]) -> Splits:
-    if names.official:
-        splits = [hash_split(speaker) for speaker in names.speakers]
-        how = "split by a hash of the speaker"
-    else:
+    splits = [hash_split(speaker) for speaker in names.speakers]
+    how = "split by a hash of the speaker"
+    empty = _too_few(splits, names.speakers)
+    if empty or not names.official:
         parts = share_out(names.speakers)
         splits = [parts[speaker] for speaker in names.speakers]
         how = "split by file name" if names.unknown else "split by speaker"
         counts = Counter(parts.values())
         how += f" ({', '.join(f'{split} {counts[split]:,}' for split in SPLITS)})"
+        if names.official:
+            how += f", for the corpus' own rule, a hash, leaves {' and '.join(empty)} empty"
     return Splits(splits, False, [f"{why}: {how}", *notes])
+
+
+def _not_used(
+    path: Path, split: str, other: str, paths: Sequence[str], splits: Sequence[str]
+) -> list[str]:
+    """That a list stands alone, where its clips are not in its part all the same."""
+    keys = set(map(_key, _entries(path)))
+    found = [part for name, part in zip(paths, splits, strict=True) if _key(name) in keys]
+    wrong = sum(part != split for part in found)
+    if not wrong:
+        return []
+    return [
+        f"{path.name} alone is not used, and {wrong:,} of its clips are in another part than "
+        f"{split}: write {other} too"
+    ]
 
 
 def list_bytes(folder: Path) -> bytes:
@@ -338,10 +401,12 @@ def _entries(path: Path) -> list[str]:
 def _key(path: str) -> str:
     """A path as it is compared: "./yes/a.wav", "yes\\\\a.wav" and "yes/a.wav" are one file.
 
-    So is "yes/a.flac", where somebody converted the clips. A list that is compared as it stands
-    puts test speakers into the training set.
+    So is "yes/a.flac", where somebody converted the clips, and "/home/anna/words/yes/a.wav",
+    which a program wrote on another computer. A list that is compared as it stands puts test
+    speakers into the training set.
     """
     path = posixpath.normpath(composed(path).replace("\\", "/"))
+    path = "/".join(path.split("/")[-2:])
     stem, ending = posixpath.splitext(path)
     return stem if ending.lower() in (*audio.FORMATS, *OTHER_SOUND) else path
 

@@ -419,7 +419,7 @@ def _decode(folder: Path, listing: _Listing, place: Path, name: str) -> dict[str
         reasons = [*reasons, *listing.words.notes()][:3]
         raise CorpusError(
             f"{folder} has clips of {len(words)} words that can be read; a classifier needs at "
-            f"least two. {'; '.join(reasons)}"
+            f"least two. {'; '.join(reasons) or 'Each word has a folder of its own.'}"
         )
     names = speakers.read_names(paths)
     splits = speakers.read_splits(folder, paths, everything, names)
@@ -460,6 +460,10 @@ def _word_notes(words: Sequence[str], lost: Sequence[str]) -> list[str]:
     folded = Counter(word.casefold() for word in words)
     if twice := [word for word in words if folded[word.casefold()] > 1]:
         notes.append(f"words that differ in capital letters only: {', '.join(twice)}")
+    joined = Counter("".join(word.casefold().split()) for word in words)
+    spaced = [word for word in words if joined["".join(word.casefold().split())] > 1]
+    if spaced := [word for word in spaced if word not in twice]:
+        notes.append(f"words that differ in spaces only: {', '.join(map(repr, spaced))}")
     for word in words:
         if re.sub("[_ -]", "", word.casefold()) in ("backgroundnoise", "backgroundnoises"):
             notes.append(f"{word} is taken for a word; noises lie in {folders.NOISES}")

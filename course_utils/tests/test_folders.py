@@ -318,7 +318,7 @@ def test_lists_in_any_encoding(tmp_path, encoding):
 @pytest.mark.parametrize(
     "line, hint",
     [
-        ("/data/{word}/{name}.wav", "they differ in the folder"),
+        ("{word}/clips/{name}.wav", "they differ in the folder"),
         ("YES/{name}.wav", "they differ in capital letters"),
         ("nonsense", ""),
     ],
@@ -452,3 +452,48 @@ def test_a_path_however_its_letters_are_composed(tmp_path):
 def test_a_name_that_cannot_be_printed():
     assert clips.printable("caf\udce9") == "caf\\udce9"
     assert folders.composed(apart("ü")) == "ü"
+
+
+# --- folders that are no words, and corpora that lie elsewhere ------------------------------------
+
+
+@pytest.mark.parametrize("name", ["$RECYCLE.BIN", "@eaDir", "lost+found", "#recycle"])
+def test_folders_of_an_operating_system_are_no_words(folder, name):
+    (folder / "System Volume Information").mkdir()
+    add(folder, f"{name}/$R1.wav")
+    corpus = opened(folder)
+    assert corpus.words == ["no", "up", "yes"]
+    assert corpus.problems == [
+        (f"{name}/$R1.wav", "a folder of the operating system is no word")
+    ]
+    assert not [note for note in corpus.notes if "System Volume" in note]
+
+
+def test_a_corpus_some_folders_deeper(tmp_path):
+    place = corpus_in(tmp_path / "download" / "data" / "v1" / "words")
+    (tmp_path / "download" / "readme.txt").write_text("x")
+    for above in (place.parent, place.parents[1], place.parents[2]):
+        assert refused(above).endswith(f"Did you mean {place}?")
+
+
+def test_parts_or_people_in_the_folders(tmp_path):
+    for part in ("train", "test"):
+        corpus_in(tmp_path / "parts" / part, speakers=TRAIN[:2])
+    told = refused(tmp_path / "parts")
+    assert "in several of these (test, train)" in told
+    assert "name the clips <word>/<speaker>_nohash_<number>.wav" in told
+
+
+@pytest.mark.parametrize("ending", ["", ".txt", ".w64"])
+def test_recordings_without_a_known_ending(folder, ending):
+    for path in list(folder.glob("*/*.wav")):
+        path.rename(path.with_suffix(ending))
+    text = refused(folder)
+    assert "Its folders hold 24 files, such as no/" in text
+    assert text.endswith(f"_nohash_0{ending}: none of .wav, .flac, .mp3.")
+
+
+@LINUX
+def test_words_that_differ_in_spaces(folder):
+    add(folder, "yes /a_nohash_0.wav")
+    assert told(folder, "in spaces") == ["words that differ in spaces only: 'yes', 'yes '"]

@@ -531,9 +531,7 @@ def chunk(kind, content):
 
 
 def wave(codec, channels, rate, frame, bits, sound, each_second=None):
-    about = struct.pack(
-        "<HHIIHH", codec, channels, rate, each_second or rate * frame, frame, bits
-    )
+    about = struct.pack("<HHIIHH", codec, channels, rate, each_second or rate * frame, frame, bits)
     return chunk(b"RIFF", b"WAVE" + chunk(b"fmt ", about) + chunk(b"data", sound))
 
 

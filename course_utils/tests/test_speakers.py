@@ -153,3 +153,52 @@ def test_sharing_out(count, parts):
     counts = Counter(shared.values())
     assert [counts[split] for split in speakers.SPLITS] == parts
     assert shared["person 0"] == "train"
+
+
+def test_a_handful_of_speakers_with_nohash_is_shared_out(tmp_path):
+    """Their hashes can leave a part empty; people who name their clips as told get all three."""
+    found = load(corpus_in(tmp_path / "corpus", speakers=TRAIN), verbose=False)
+    assert [len(set(found.split(split).speakers)) for split in speakers.SPLITS] == [2, 1, 1]
+    assert (
+        "no validation_list.txt and no testing_list.txt: split by speaker (train 2, validation 1, "
+        "test 1), for the corpus' own rule, a hash, leaves validation and test empty"
+    ) in found.notes
+    assert found.caveats == []
+
+
+def test_nohash_in_capitals(tmp_path):
+    place = corpus_in(tmp_path / "corpus")
+    for path in list(place.glob("*/*.wav")):
+        path.rename(path.with_name(path.name.upper()))
+    found = load(place, verbose=False)
+    assert len(set(found.speakers)) == 8
+    assert not [note for note in found.notes if "_nohash_" in note]
+
+
+def test_names_that_differ_in_capital_letters(tmp_path):
+    found = load(corpus_in(tmp_path / "corpus", speakers=["Anna", "ben", "anna", "eve"]), verbose=0)
+    (note,) = [note for note in found.notes if "capital letters" in note]
+    assert note.endswith("only: Anna, anna; each counts as a person")
+
+
+@pytest.mark.parametrize(
+    "form", ["{person}/{word}_{take}", "{person}/{word}", "{person}/{number}_{person}_{take}"]
+)
+def test_folders_of_people_are_no_words(tmp_path, form):
+    for (number, word), person in itertools.product(enumerate(("yes", "no", "up")), PEOPLE):
+        name = form.format(number=number, word=word, person=person, take=0)
+        add(tmp_path / "corpus", f"{name}.wav")
+    found = load(tmp_path / "corpus", verbose=False)
+    assert found.caveats == ["splits not by speaker"]
+    (note,) = [note for note in found.notes if "look like people" in note]
+    assert note.startswith("the folders (george, jackson, lucas ...)")
+
+
+@pytest.mark.parametrize(
+    "words, form", [(("null", "eins", "drei"), "{number}_{person}_{take}"),
+                    (("oui", "non", "eau"), "{person}_no_{take}"),
+                    (("oui", "non", "eau"), "{person}_{take}")],
+)
+def test_foreign_words_are_words(tmp_path, words, form):
+    people = ("marvin", "sheila", "theo") if "no" not in form else PEOPLE
+    assert corpus(tmp_path, form, people=people, words=words).caveats == []
