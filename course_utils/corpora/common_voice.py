@@ -14,7 +14,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -246,11 +246,18 @@ def _decode(release: Release, chosen: Selection, place: Path, name: str) -> dict
     problems = [(row.path, sound.problem) for row, sound, _ in found if sound.problem]
     if len(problems) == len(paths):
         reasons = "; ".join(f"{path}: {reason}" for path, reason in problems[:3])
+        place = release.folder / PurePosixPath(paths[0]).parts[0]
+        gone = "" if place.is_dir() else f" The folder {place} for them is not there."
         raise CorpusError(
-            f"Not one of the {len(paths):,} clips of {name} can be read. The first: {reasons}"
+            f"Not one of the {len(paths):,} clips of {name} can be read. The first: {reasons}{gone}"
         )
     found = [item for item in found if not item[1].problem]
     rows, sounds = [row for row, _, _ in found], [sound for _, sound, _ in found]
+    spans = [(sound.length / SAMPLE_RATE, stated) for _, sound, stated in found]
+    wrong = [span > 1.1 * stated + 0.2 for span, stated in spans]  # shorter ones are cut off
+    notes = clips.sound_notes(sounds)
+    if any(wrong):
+        notes.append(f"longer than the release states: {sum(wrong):,} clips, used as they are")
     return {
         "samples": sum(sound.length for sound in sounds),
         "paths": [row.path for row in rows],
@@ -261,13 +268,13 @@ def _decode(release: Release, chosen: Selection, place: Path, name: str) -> dict
         "genders": [row.gender for row in rows],
         "accents": [row.accents for row in rows],
         "lengths": [sound.length for sound in sounds],
-        # Where nobody stated a duration, the decoded clip has told it by now.
+        # Where nobody stated a duration, or a wrong one, the decoded clip has told it by now.
         "durations": [
-            sound.length / SAMPLE_RATE if math.isnan(stated) else stated
-            for _, sound, stated in found
+            span if math.isnan(stated) or odd else stated
+            for (span, stated), odd in zip(spans, wrong, strict=True)
         ],
         "problems": problems,
-        "notes": clips.sound_notes(sounds),
+        "notes": notes,
     }
 
 

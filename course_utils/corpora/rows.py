@@ -6,6 +6,7 @@ that row, named by its line; only a table that is none is an error.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import re
@@ -13,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from course_utils import audio
+from course_utils import audio, recordings
 from course_utils.corpora import CorpusError
-from course_utils.corpora.folders import composed
+from course_utils.corpora.folders import composed, names
 
 #: Folders of clips: in releases of read sentences, and in those of spontaneous speech.
 MEDIA = ("clips", "audios")
@@ -82,13 +83,20 @@ def read_table(
     lines = _lines(as_text(content))
     bad = _unreadable(path, lines)
     # Sentences hold quotation marks, which mean nothing here; only tabs and line ends do.
-    columns = [name.strip() for name in lines[0].split("\t")] if lines[0] else []
+    named = [name.strip() for name in lines[0].split("\t")] if lines[0] else []
+    # Unless a spreadsheet put them around everything, also around the names of the columns.
+    is_quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in named)
+    columns = [(name[1:-1] if is_quoted else name).casefold() for name in named]
     found = {
-        key: next((name for name in names if name in columns), None)
-        for key, names in required.items()
+        key: next((name for name in known if name in columns), None)
+        for key, known in required.items()
     }
     if missing := [key for key, name in found.items() if name is None]:
-        shown = ", ".join(columns[:15])[:300] or "nothing"
+        kind, advice = recordings.kind_of(content)
+        if content and kind and not kind.startswith(("text", "JSON")):
+            advice = advice if "git" in kind.casefold() else "Download or unpack the release again."
+            raise CorpusError(f"{path} is no table: it is {kind}. {advice}")
+        shown = ", ".join(named[:15])[:300] or "nothing"
         raise CorpusError(
             f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}: its "
             f"first line has {shown}. A table of Common Voice has "
@@ -96,11 +104,12 @@ def read_table(
         )
     renamed = {name: key for key, name in found.items()}
     columns = [renamed.get(name, name) for name in columns]
-    for number, line in enumerate(lines[1:], 2):
-        if not line:
-            continue
-        fields = line.split("\t")
-        if line == lines[0]:  # two tables, one behind the other
+    plain = ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
+    first: list[str] = []
+    for number, fields in _unquoted(lines) if is_quoted else plain:
+        if not first:
+            first = fields
+        elif fields == first:  # two tables, one behind the other
             problems.append((f"{path.name}, line {number}", "it repeats the first line"))
         elif number in bad:
             problems.append((f"{path.name}, line {number}", "it holds bytes that are not text"))
@@ -112,6 +121,19 @@ def read_table(
             problems.append((f"{path.name}, line {number}", reason))
         else:
             yield number, dict(zip(columns, fields, strict=True))
+
+
+def _unquoted(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table with quotation marks around its fields, in which they are doubled."""
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter="\t")
+    number = 1
+    try:
+        for fields in reader:
+            if fields:
+                yield number, fields  # a row may go over several lines: the first counts
+            number = reader.line_num + 1
+    except csv.Error as error:  # a mark that nothing closes: megabytes would be one field
+        yield number, [f"{error}"]
 
 
 def _lines(text: str) -> list[str]:
@@ -155,7 +177,8 @@ class ClipNames:
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._inside = next((name for name in MEDIA if (folder / name).is_dir()), MEDIA[0])
+        there = sorted(names(folder), key=lambda name: name not in MEDIA)  # or Clips/
+        self._inside = next((name for name in there if name.casefold() in MEDIA), MEDIA[0])
         self._names: dict[str, set[str]] = {}  # by folder below that of the clips
         self._alike: dict[str, dict[str, str]] = {}
         self.converted = 0
@@ -178,12 +201,12 @@ class ClipNames:
         if "\0" in name:
             return name.replace("\0", "?"), "its name holds a sign that no name of a file has"
         parent, _, file = name.rpartition("/")
-        names = self._listed(parent)
-        if file not in names:
+        listed = self._listed(parent)
+        if file not in listed:
             file = self._closest(parent, file)
         path = "/".join(part for part in (self._inside, parent, file) if part)
         # Where no clip at all is there, opening them says so, and looks again each time.
-        lost = file not in names and self._listed("")
+        lost = file not in listed and self._listed("")
         reason = f"{self._folder / path} does not exist. Was the release unpacked completely?"
         return path, reason if lost else ""
 

@@ -380,7 +380,7 @@ def _list(folder: Path) -> _Listing:
     if not words.recordings:
         raise CorpusError(folders.not_a_corpus(folder, words))
     about = [(item.path, item.size, item.modified) for item in words.recordings]
-    digest = hashlib.sha256(repr((4, about)).encode())  # 4: the version of the cache
+    digest = hashlib.sha256(repr((5, about)).encode())  # 5: the version of the cache
     digest.update(speakers.list_bytes(folder))
     digest.update(b"synthetic" if folders.is_synthetic(folder) else b"")
     return _Listing(words, noises, digest.hexdigest()[:16])

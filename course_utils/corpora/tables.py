@@ -28,6 +28,12 @@ TABLES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 EVERYTHING = "validated.tsv"
 EMPTY = "its sentence is empty"
 DURATIONS = "clip_durations.tsv"
+#: How programs call what a release calls train, dev and test.
+_CALLED = {
+    "train.tsv": ("train", "training"),
+    "dev.tsv": ("dev", "development", "val", "valid", "validation"),
+    "test.tsv": ("test", "testing", "eval"),
+}
 #: What the needed columns are called, in releases of read sentences and of spontaneous speech.
 REQUIRED = {
     "client_id": ("client_id",),
@@ -86,7 +92,36 @@ def find(folder: Path, language: str) -> Path:
         f"{folder} is not a release of Common Voice: neither it nor a folder in it holds "
         f"{', '.join(TABLES.values())} or {EVERYTHING}. It holds "
         f"{', '.join(inside[:5]) or 'nothing'}{' ...' if len(inside) > 5 else ''}."
+        f"{_nearly_a_table(folder)}"
     )
+
+
+def _nearly_a_table(folder: Path) -> str:
+    """What to do with train.csv, train.tsv.gz or TRAIN.TSV, here or in a folder below."""
+    for place in (folder, *(folder / name for name in sorted(folders.names(folder)))):
+        for table in (*TABLES.values(), EVERYTHING):
+            if meant := _meant(place, table):
+                return (
+                    f" {place / meant[0]} is there: a table of a release is text with tabs between "
+                    f"its columns, and is called {table}. Unpack it, or save it so."
+                )
+    return ""
+
+
+def _meant(folder: Path, table: str) -> list[str]:
+    """Files that may have been meant by a table that is not there, such as validation.tsv."""
+    called = _CALLED.get(table, (table.removesuffix(".tsv"),))
+    try:
+        there = sorted(entry.name for entry in folders.scan(folder) if entry.is_file())
+    except (CorpusError, OSError):
+        return []
+    return [
+        name
+        for name in there
+        if name != table
+        and (parts := name.casefold().split("."))[0] in called
+        and parts[1:2] in (["tsv"], ["csv"], ["txt"])
+    ]
 
 
 def _of_language(folder: Path, found: list[Path], language: str) -> Path:
@@ -194,14 +229,19 @@ def read(folder: Path) -> Release:
         rows = [row for part in parts.values() for row in part]
         if not spontaneous and (folder / EVERYTHING).is_file():
             rows += _rows(folder / EVERYTHING, "", digest, problems, clips, seconds)
-        rows = _unique(rows)[0]
+        rows, _, changed = _unique(rows)
+        if changed:
+            notes.append(f"{changed:,} rows repeat a clip with another sentence: not used")
         rows = sharing.split_by_speaker(rows)
         where = [f"a split {name.removesuffix('.tsv')}" for name in absent]
         missing = ", ".join(where if spontaneous else absent)
+        if meant := [name for table in absent for name in _meant(folder, table)]:
+            missing += f" (but {', '.join(meant)}: is that one meant? Name it as the release does)"
         notes.append(f"no rows in {missing}: split by a hash of the speaker")
-    rows, twice = _unique(rows)
+    rows, twice, changed = _unique(rows)
     if twice:
-        notes.append(f"{twice:,} clips stand in two tables or twice in one: the first row counts")
+        note = f"{twice:,} clips stand in two tables or twice in one: the first row counts"
+        notes.append(f"{note}; {changed:,} have another sentence there" if changed else note)
     if clips.converted:
         notes.append(
             f"{clips.converted:,} clips lie there in another format than the tables say: used"
@@ -222,6 +262,10 @@ def read(folder: Path) -> Release:
         notes.append(_about_speaking_freely(rows))
     locales = Counter(row.locale for row in rows if row.locale)
     language = locales.most_common(1)[0][0] if locales else _language_of(folder)
+    others = {name: count for name, count in locales.items() if _code(name) != _code(language)}
+    if others:
+        known = ", ".join(f"{name} {count:,}" for name, count in sorted(others.items())[:4])
+        notes.append(f"other languages in the column locale, used with the rest: {known}")
     # Also a clip that has come or gone changes what the rows are.
     digest.update("\n".join(row.path for row in rows).encode(errors="surrogateescape"))
     found = sharing.notes(rows)
@@ -233,12 +277,13 @@ def read(folder: Path) -> Release:
     )
 
 
-def _unique(rows: list[Row]) -> tuple[list[Row], int]:
-    """The first row of each clip, and how many others there were."""
+def _unique(rows: list[Row]) -> tuple[list[Row], int, int]:
+    """The first row of each clip, how many others there were, and those with another sentence."""
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(row.path, row)
-    return list(first.values()), len(rows) - len(first)
+    changed = sum(row.transcript != first[row.path].transcript for row in rows)
+    return list(first.values()), len(rows) - len(first), changed
 
 
 def _about_speaking_freely(rows: list[Row]) -> str:
@@ -280,7 +325,9 @@ def _seconds(path: Path, digest: Any, clips: ClipNames) -> dict[str, float]:
     for _, entry in read_table(path, {"clip": ("clip", "path", "audio_file")}, digest, []):
         if (stated := _stated(entry)) is not None:
             found[clips.find(entry["clip"])[0]] = stated
-    return found
+    # No table is of clips under a tenth of a second alone: a script wrote seconds.
+    unit = 1000 if max(found.values(), default=1) < 0.1 else 1
+    return {path: unit * stated for path, stated in found.items()}
 
 
 def _stated(entry: dict[str, str]) -> float | None:

@@ -549,3 +549,118 @@ def test_columns_of_spontaneous_speech_in_tables_of_read_speech(folder):
     columns = ("client_id", "audio_file", "transcription", "age", "locale")
     release(folder, rows_of(), columns=columns)
     assert len(load(folder)) == 12
+
+
+# --- tables of other programs ---------------------------------------------------------------------
+
+
+def test_names_of_columns_in_capitals(tmp_path):
+    rows = rows_of()
+    capitals = tuple(map(str.upper, COLUMNS))
+    folder = release(tmp_path / "fr", rows, columns=capitals)
+    assert [row.transcript for row in tables.read(folder).rows] == [row[2] for row in rows]
+
+
+def test_a_table_with_quotation_marks_around_everything(tmp_path):
+    """As a spreadsheet writes it: marks are doubled, and a field may hold tabs and line ends."""
+    rows = rows_of()
+    rows[0][2], rows[1][2] = 'Elle dit "oui".', "Deux\tmots\nici"
+    quoted = [['"' + field.replace('"', '""') + '"' for field in row] for row in rows]
+    folder = release(tmp_path / "fr", rows)
+    text = "\r\n".join(lines(quoted, [f'"{name}"' for name in COLUMNS]))
+    (folder / "validated.tsv").write_bytes(text.encode("utf-8-sig"))
+    found = tables.read(folder)
+    assert [row.transcript for row in found.rows] == [row[2] for row in rows]
+    assert found.problems == []
+    (folder / "validated.tsv").write_text(text + '"anna"\t"x.mp3"\r\n"bert"\t"' + "x" * 200_000)
+    found = tables.read(folder)
+    assert len(found.rows) == 12
+    assert [place for place, _ in found.problems] == [
+        "validated.tsv, line 15", "validated.tsv, line 16"
+    ]
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", "is no table: it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Run git lfs pull"),
+        (b"", "its first line has nothing"),
+    ],
+)
+def test_something_else_in_place_of_a_table(folder, content, told):
+    (folder / "validated.tsv").write_bytes(content)
+    with pytest.raises(CorpusError, match=told):
+        tables.read(folder)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.tsv.gz", "TRAIN.TSV.txt", "validated.csv"])
+def test_a_table_under_another_name(tmp_path, name):
+    folder = tmp_path / "cv" / "fr"
+    release(folder, rows_of(), name=name)
+    for place in (folder, folder.parent):
+        with pytest.raises(CorpusError) as error:
+            tables.find(place, "fr")
+        assert f"{folder / name} is there: a table of a release is text" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["validation.tsv", "valid.tsv", "dev.csv"])
+def test_a_part_under_another_name_is_not_lost_in_silence(tmp_path, name):
+    rows = rows_of()
+    for table, part in (("train.tsv", rows[:6]), (name, rows[6:8]), ("test.tsv", rows[8:])):
+        release(tmp_path / "fr", part, name=table)
+    assert tables.read(tmp_path / "fr").notes[0] == (
+        f"no rows in dev.tsv (but {name}: is that one meant? Name it as the release does): split "
+        "by a hash of the speaker"
+    )
+
+
+def test_a_clip_with_two_sentences_is_told(tmp_path):
+    rows = rows_of()
+    rows.append([*rows[0][:2], "Autre chose.", "", "fr"])
+    note = "1 rows repeat a clip with another sentence: not used"
+    assert note in tables.read(release(tmp_path / "fr", rows)).notes
+
+
+def test_rows_of_another_language_are_told(tmp_path):
+    rows = rows_of()
+    rows[0][4] = rows[1][4] = "en"
+    rows[2][4] = "FR"  # the same
+    found = tables.read(release(tmp_path / "fr", rows))
+    assert "other languages in the column locale, used with the rest: en 2" in found.notes
+    assert found.language == "fr"
+
+
+def durations(folder, values):
+    text = "\n".join(["clip\tduration", *(f"{row[1]}\t{values(row[1])}" for row in rows_of()), ""])
+    (folder / "clip_durations.tsv").write_text(text)
+
+
+def test_durations_in_seconds(folder):
+    durations(folder, lambda name: 0.2)
+    assert set(tables.read(folder).seconds.values()) == {0.2}
+    durations(folder, lambda name: 200)
+    assert set(tables.read(folder).seconds.values()) == {0.2}
+
+
+def test_a_clip_that_is_longer_than_stated(folder):
+    (folder / "clips" / "anna0.mp3").write_bytes(sound(seconds=2))
+    durations(folder, lambda name: 200)
+    corpus = load(folder)
+    assert "longer than the release states: 1 clips, used as they are" in corpus.notes
+    assert corpus.durations[corpus.paths.tolist().index("clips/anna0.mp3")] == pytest.approx(2)
+
+
+def test_limits_that_leave_a_part_empty_are_told(folder):
+    people = {row.speaker: row.split for row in tables.read(folder).rows}
+    durations(folder, lambda name: 200 if people[name[:4]] == "train" else 900)
+    notes = load(folder, max_seconds=0.5).notes
+    assert "no clip of validation and test is within these limits" in notes
+
+
+def test_the_folder_of_the_clips(folder):
+    (folder / "clips").rename(folder / "Clips")
+    assert len(load(folder)) == 12
+    (folder / "Clips").rename(folder / "wav")
+    with pytest.raises(CorpusError, match=r"fr.clips for them is not there"):
+        load(folder)
