@@ -497,3 +497,9 @@ def test_recordings_without_a_known_ending(folder, ending):
 def test_words_that_differ_in_spaces(folder):
     add(folder, "yes /a_nohash_0.wav")
     assert told(folder, "in spaces") == ["words that differ in spaces only: 'yes', 'yes '"]
+
+
+def test_sound_that_is_cut_off_at_full_scale_is_told(folder):
+    add(folder, "yes/loud_nohash_0.wav", 4 * noise(), subtype="FLOAT")
+    add(folder, "yes/peak_nohash_0.wav", 2 * noise(), subtype="FLOAT")  # just full scale
+    assert told(folder, "full scale") == ["louder than full scale, and cut off there: 1 clips"]
