@@ -54,6 +54,25 @@ def _packages() -> str:
     return f"{len(requirements)} packages as in requirements.txt"
 
 
+def _settings() -> str:
+    """Read every setting, so that a wrong one is told here and not in the middle of a notebook."""
+    for read in (settings.seed, settings.quick, settings.offline, settings.sweeps):
+        read()
+    for variable, path in (
+        ("COURSE_DATA", settings.writable_data_folder()),
+        ("COURSE_RUNS", settings.runs_folder()),
+        ("COURSE_RESULTS", settings.results_file().parent),
+    ):
+        existing = next(place for place in (path, *path.parents) if place.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise RuntimeError(
+                f"{existing} is no folder that you may write to; set {variable} to another."
+            )
+    if settings.results_file().is_dir():
+        raise RuntimeError(f"{settings.results_file()} is a folder; set COURSE_RESULTS to a file.")
+    return "every variable of the course can be used"
+
+
 def _torch() -> str:
     import torch
     import torchaudio
@@ -116,6 +135,7 @@ def _corpora() -> str:
 CHECKS: dict[str, Callable[[], str]] = {
     "python": _python,
     "packages": _packages,
+    "settings": _settings,
     "torch": _torch,
     "device": _device,
     "espeak-ng": _espeak,
@@ -158,7 +178,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command")
-    cache = commands.add_parser("cache", help="show the caches of decoded corpora")
+    cache = commands.add_parser(
+        "cache", help="show the caches of decoded corpora", allow_abbrev=False
+    )  # half a word must not delete anything
     cache.add_argument("--clear", action="store_true", help="delete them")
     options = parser.parse_args(arguments)
     if options.command == "cache":

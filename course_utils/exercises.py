@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 _HEADING = re.compile(r"### Exercise (?P<id>\d+\.\d+) - (?P<title>\S.*)")
@@ -259,7 +260,8 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
     """What a notebook defines, without running it: imports, functions, classes and constants.
 
     A constant is a name that is given a literal, or numbers and names of constants put together,
-    such as ``RATE = 16_000`` or ``WINDOW, HOP = 512, RATE // 50``. No other statement is run.
+    such as ``RATE = 16_000`` or ``WINDOW, HOP = 512, RATE // 50``. No other
+    statement and no magic is run.
 
     Parameters
     ----------
@@ -287,26 +289,47 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
             continue
         file = f"<{notebook.name}, cell {cell.id}>"
         # So that the source of each function can be looked up, as in a notebook.
-        lines = cell.source.splitlines(keepends=True)
-        linecache.cache[file] = (len(cell.source), None, lines, file)
+        source = _without_magics(cell.source)
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         try:
-            statements = ast.parse(cell.source).body
+            statements = ast.parse(source).body
         except SyntaxError as error:
-            problems |= {name: f"cell {cell.id}: {error.msg}" for name in names}
+            problems = {name: f"cell {cell.id}: {error.msg}" for name in names} | problems
             continue
         for statement in statements:
-            if not _defines(statement, space):
-                continue
-            try:
-                exec(compile(ast.Module([statement], []), file, "exec"), space)
-            except Exception as error:  # its decorator or a default needs what was not run
-                problems[getattr(statement, "name", "")] = f"cell {cell.id}: {error!r}"
+            problem = f"cell {cell.id}: its value is computed, and no cell is run"
+            if _defines(statement, space):
+                try:
+                    exec(compile(ast.Module([statement], []), file, "exec"), space)
+                    continue
+                except Exception as error:  # its decorator or a default needs what was not run
+                    problem = f"cell {cell.id}: {error!r}"
+            problems |= dict.fromkeys(_named(statement), problem)
     missing = [
         f"{name} ({problems.get(name, 'no cell does')})" for name in names if name not in space
     ]
     if missing:
         raise NotebookError(f"{notebook.name} does not define {', '.join(missing)}")
     return space
+
+
+def _without_magics(source: str) -> str:
+    """A cell in plain Python: its magics become calls, which are not run."""
+    # The rest of a cell under one of these is Python of the notebook, under any other it is not.
+    source = re.sub(r"\A%%(time|capture|prun)\b.*", "", source)
+    return TransformerManager().transform_cell(source)
+
+
+def _named(statement: ast.stmt) -> list[str]:
+    """The names that a statement gives."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name.split(".")[0] for alias in statement.names]
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = getattr(statement, "targets", None) or [statement.target]
+        return [
+            part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)
+        ]
+    return [statement.name] if hasattr(statement, "name") else []
 
 
 def _defines(statement: ast.stmt, space: Mapping[str, Any]) -> bool:

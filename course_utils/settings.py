@@ -150,7 +150,7 @@ def language() -> str:
 
 def device_name() -> str | None:
     """The device that the user asked for with ``COURSE_DEVICE``, or None."""
-    return _text("COURSE_DEVICE") or None
+    return _text("COURSE_DEVICE").lower() or None
 
 
 def threads() -> int | None:

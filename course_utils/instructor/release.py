@@ -352,6 +352,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     source, target = options.source.resolve(), options.target.resolve()
 
+    if source == target:
+        print(f"{source} is source and target: no solution would be left", file=sys.stderr)
+        return 1
+    if target.exists() and not target.is_dir():
+        print(f"{target} is a file; give a folder as --target", file=sys.stderr)
+        return 1
     try:
         paths = _chosen(source, options.names)
     except NotebookError as error:

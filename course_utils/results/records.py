@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from course_utils import exercises, files, settings
@@ -61,7 +62,7 @@ class Result:
 
     def __post_init__(self) -> None:
         for about in fields(self):
-            setattr(self, about.name, _checked(about.name, getattr(self, about.name), about.type))
+            setattr(self, about.name, checked(about.name, getattr(self, about.name), about.type))
         for name in ("value", "chance"):
             number = getattr(self, name)
             if "accuracy" in self.metric and (number is None or number > 1):
@@ -73,7 +74,7 @@ class Result:
         return ", ".join(filter(None, (self.model, self.variant, self.task, self.noise)))
 
 
-def _checked(name: str, value: Any, kind: Any) -> Any:
+def checked(name: str, value: Any, kind: Any) -> Any:
     """The value in a plain type, or a ValueError that names the field."""
     if name in ("references", "caveats"):
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
@@ -92,7 +93,8 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
         if not math.isfinite(value) or value < 0:
             raise ValueError(f"{name} is {value!r}; it must be finite and not negative")
     elif not isinstance(value, kind) or (value == "" and name not in ("variant", "task", "noise")):
-        raise ValueError(f"{name} is {value!r}; it must be a {kind.__name__}, not empty")
+        filled = ", not empty" if value == "" else ""
+        raise ValueError(f"{name} is {value!r}; it must be a {kind.__name__}{filled}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ValueError(f"{name} is {value!r}; it must be one of {_CHOICES[name]}")
     return value
@@ -127,9 +129,11 @@ def chance_of(labels: Iterable[int], metric: str = "accuracy") -> float | None:
     >>> chance_of([0, 0, 1, 2]), chance_of([0, 0, 1, 2], "balanced_accuracy"), chance_of([], "cer")
     (0.5, 0.3333333333333333, None)
     """
-    if metric in ("cer", "wer"):
+    if checked("metric", metric, str) in ("cer", "wer"):
         return None
     counts = np.unique(np.asarray(list(labels)), return_counts=True)[1]
+    if not len(counts):
+        raise ValueError("There are no labels: give those of the clips that are tested.")
     return 1 / len(counts) if metric == "balanced_accuracy" else float(counts.max() / counts.sum())
 
 
@@ -179,6 +183,10 @@ def record(
     OSError
         If the file cannot be written.
     """
+    checked("metric", metric, str)
+    if lacking := [name for name in ("seconds", "seed", "device") if name not in run]:
+        raise ValueError(f"run has no {', '.join(lacking)}; give the checkpoint of the training")
+    device = str(run["device"]) if isinstance(run["device"], torch.device) else run["device"]
     tested_on = trained_on if tested_on is None else tested_on
     tested = tested_on.split(split)
     classes = len(run.get("labels", ())) or len(trained_on.words)
@@ -195,7 +203,7 @@ def record(
         test_speakers=len(set(tested.speakers)), classes=classes,
         chance=chance_of(() if labels is None else labels, metric),
         parameters=0 if network is None else sum(p.numel() for p in network.parameters()),
-        metric=metric, value=value, seconds=run["seconds"], seed=run["seed"], device=run["device"],
+        metric=metric, value=value, seconds=run["seconds"], seed=run["seed"], device=device,
         references=sorted(exercises.loaded_references, key=exercise_number),
         caveats=list(dict.fromkeys([*trained_on.caveats, *tested_on.caveats])), path=path,
     )
@@ -220,7 +228,7 @@ def keep(*, path: str | Path | None = None, **given: Any) -> Result:
     try:
         with files.locked(path, seconds=60):
             try:
-                results = _parse(path.read_text(encoding="utf-8"))
+                results = _parse(path.read_text(encoding="utf-8-sig"))
             except FileNotFoundError:
                 results = []
             except ValueError as error:
@@ -256,10 +264,10 @@ def load(path: str | Path | None = None) -> list[Result]:
     """Every result of the file; a file that cannot be read is left alone, and named."""
     path = Path(path or settings.results_file())
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8-sig"))  # some editors put a mark before it
     except FileNotFoundError:
         return []
-    except ValueError as error:  # also JSONDecodeError and UnicodeDecodeError
+    except (OSError, ValueError) as error:  # also JSONDecodeError and UnicodeDecodeError
         print(f"{path} is not a file of results and is ignored: {error}")
         return []
 

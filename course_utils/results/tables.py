@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 
 from course_utils import settings
@@ -10,6 +11,7 @@ from course_utils.results.records import (
     METRICS,
     RESULT,
     Result,
+    checked,
     exercise_number,
     identity,
     load,
@@ -45,15 +47,27 @@ def table(
     Returns
     -------
     Table
+
+    Raises
+    ------
+    ValueError
+        There is no such stage, split or field; the message names those that there are.
     """
+    if stage is not None:
+        checked("stage", stage, int)
+    checked("split", split, str)
+    known = [about.name for about in fields(Result)]
+    if unknown := [name for name in (*only, by) if name not in (None, *known)]:
+        raise ValueError(f"A result has no {', '.join(unknown)}; it has {', '.join(known)}.")
 
     def wanted(result: Result) -> bool:
-        tests = [test if callable(test) else test.__eq__ for test in only.values()]
-        values = [getattr(result, name) for name in only]
         return (
             stage in (None, result.stage)
             and (by == "split" or split == result.split)
-            and all(test(value) for test, value in zip(tests, values, strict=True))
+            and all(
+                test(getattr(result, name)) if callable(test) else test == getattr(result, name)
+                for name, test in only.items()
+            )
         )
 
     own = [(result, "") for result in load(path)]

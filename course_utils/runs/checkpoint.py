@@ -4,7 +4,7 @@ import functools
 import inspect
 import io
 import math
-import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,36 @@ from torch import nn
 from course_utils import exercises, settings
 from course_utils.runs.code import collected
 
+#: Which weights a notebook can take.
+KEEP = ("best", "last")
+
 
 class CheckpointError(ValueError):
     """A checkpoint is not what it is taken for; the message says what differs."""
+
+
+def refuse_wrong(name: str, keep: str, **code: Callable | None) -> None:
+    """Raise ValueError or TypeError for what would fail only once a model is trained.
+
+    Parameters
+    ----------
+    name : str
+        Of the run.
+    keep : str
+        One of `KEEP`.
+    **code : class or function, optional
+        What a notebook must define under its name.
+    """
+    if not re.fullmatch(r'[^<>:"/\\|?*]{1,100}', name) or not name.isprintable():
+        raise ValueError(
+            f"name is {name!r}; a folder is called after it: give 1 to 100 letters, without "
+            'any of < > : " / \\ | ? *'
+        )
+    if keep not in KEEP:
+        raise ValueError(f"keep is {keep!r}; it must be one of {KEEP}")
+    for what, given in code.items():
+        if given is not None and not hasattr(given, "__name__"):
+            raise TypeError(f"{what} is {given!r}; give the class or the function itself")
 
 
 def plain(value: Any, name: str = "this value") -> Any:
@@ -41,6 +68,8 @@ def plain(value: Any, name: str = "this value") -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":  # text and objects are no tensor
+            return plain(value.tolist(), name)
         return torch.from_numpy(value.copy())
     if isinstance(value, torch.Tensor):
         return value.detach().cpu()
@@ -60,29 +89,69 @@ def plain(value: Any, name: str = "this value") -> Any:
     )
 
 
-def read(path: Path) -> Any:
+#: What a finished training writes, by type; a file without one of these is from elsewhere.
+_FIELDS = {
+    dict: (
+        *("best", "last", "history", "extras", "settings", "arguments", "feature_arguments"),
+        *("table", "versions", "code"),
+    ),
+    str: ("keep", "class", "notebook", "corpus", "fingerprint", "device"),
+    str | None: ("features",),
+    list: ("labels",),
+    int | float: ("seconds", "epochs", "sample_rate"),
+}
+
+
+def _opened(path: Path, finished: bool) -> Any:
+    """What a file holds, or a CheckpointError; no code in it is ever run."""
+    content = path.read_bytes()  # an error of the disk is not a damaged checkpoint
+    place = f"{path.parent.name}/{path.name}"
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:  # torch compares no checksums
+            if (part := parts.testzip()) is not None:
+                raise zipfile.BadZipFile(part)
+        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes make torch's reader fail in any way
+        raise CheckpointError(f"{place} is damaged ({type(error).__name__})") from error
+    if finished:
+        fields = found if isinstance(found, dict) else {}
+        wrong = [
+            name
+            for kind, names in _FIELDS.items()
+            for name in names
+            if name not in fields or not isinstance(fields[name], kind)
+        ]
+        if not wrong and fields["keep"] not in KEEP:
+            wrong = ["keep"]
+        if wrong:
+            lacking = ", ".join(wrong)
+            raise CheckpointError(f"{place} is not a checkpoint of this course (wrong: {lacking})")
+    return found
+
+
+def read(path: Path, finished: bool = False) -> Any:
     """What a file of tensors and numbers holds, or None if its content is damaged.
 
     A damaged file is set aside under another name, and that is said. No code in it is ever run.
+
+    Parameters
+    ----------
+    path : Path
+    finished : bool
+        It must hold all that a finished training leaves.
 
     Raises
     ------
     OSError
         The file cannot be read; it stays where it is.
     """
-    content = path.read_bytes()  # an error of the disk is not a damaged checkpoint
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError,
-    ) as error:
+        return _opened(path, finished)
+    except CheckpointError as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)
-        reason = type(error).__name__
-    print(
-        f"The checkpoint {path.parent.name}/{path.name} is damaged ({reason}); it is now "
-        f"{aside.name}, and the model is trained anew."
-    )
+        reason = str(error)
+    print(f"The checkpoint {reason}; it is now {aside.name}, and the model is trained anew.")
     return None
 
 
@@ -92,7 +161,8 @@ def load(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        The run's folder, or the ``checkpoint.pt`` in it.
+        The run's folder, or the ``checkpoint.pt`` in it; ``runs/NAME``, as its summary calls it, is
+        found from any folder.
 
     Returns
     -------
@@ -111,19 +181,19 @@ def load(path: str | Path) -> dict[str, Any]:
         The file is not a checkpoint of this course.
     """
     path = Path(path)
+    if not path.is_absolute() and not path.exists():
+        parts = path.parts[1:] if path.parts[:1] == ("runs",) else path.parts
+        path = settings.runs_folder().joinpath(*parts)
     path = path / "checkpoint.pt" if path.is_dir() else path
     try:
-        found = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        return _opened(path, finished=True)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"There is no checkpoint {path}: give the folder of a finished run, such as "
             "runs/cnn-0123456789ab."
         ) from None
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{path} is damaged ({type(error).__name__}).") from error
-    if not isinstance(found, dict) or not {"best", "keep", "class", "code"} <= found.keys():
-        raise CheckpointError(f"{path} is not a checkpoint of this course.")
-    return found
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}: give another run, or train this one again.") from error
 
 
 @dataclass
@@ -183,7 +253,8 @@ def model(path: str | Path, notebook: str | Path | None = None) -> TrainedModel:
     Prints which definitions are not those that were trained.
     """
     checkpoint = load(path)
-    places = [settings.CHECKOUT / folder / checkpoint["notebook"] for folder in _FOLDERS]
+    name = Path(checkpoint["notebook"]).name  # a stranger's file must not lead elsewhere
+    places = [settings.CHECKOUT / folder / name for folder in _FOLDERS]
     if notebook is not None:
         places = [Path(notebook)]
     places = [place for place in places if place.is_file()]
@@ -196,8 +267,10 @@ def model(path: str | Path, notebook: str | Path | None = None) -> TrainedModel:
     for place in places:
         try:
             found.append((place, *_rebuilt(checkpoint, place)))
-        except (exercises.NotebookError, NotImplementedError) as error:
-            reasons.append(f"{place.parent.name}/{place.name}: {error}")
+        except Exception as error:  # the code of a notebook can fail in any way
+            told = isinstance(error, exercises.NotebookError | NotImplementedError)
+            reason = str(error) if told else f"{type(error).__name__}: {error}"
+            reasons.append(f"{place.parent.name}/{place.name}: {reason}")
     if not found:
         raise CheckpointError(f"{checkpoint['class']} cannot be built. {'; '.join(reasons)}")
     place, network, features, changed = min(found, key=lambda item: bool(item[3]))
@@ -227,9 +300,14 @@ def _rebuilt(checkpoint: dict, notebook: Path) -> tuple[nn.Module, Callable | No
     names = [name for name in (checkpoint["class"], checkpoint["features"]) if name]
     defined = exercises.definitions(notebook, names)
     roots = [defined[name] for name in names]
+    for name, root in zip(names, roots, strict=True):
+        if not callable(root):
+            raise exercises.NotebookError(f"{name} is no class and no function there")
     known, here = checkpoint["code"], collected(*roots)
     changed = [name for name, code in here.items() if known.get(name) != code]
     network = roots[0](**checkpoint["arguments"])
+    if not isinstance(network, nn.Module):
+        raise exercises.NotebookError(f"{checkpoint['class']} makes no network there")
     features = roots[1] if len(roots) > 1 else None
     if features is not None:
         features = with_arguments(features, checkpoint["feature_arguments"])

@@ -58,25 +58,40 @@ def source(item: Callable) -> str:
     """Source of a function or a class, also of one defined in a notebook.
 
     In a notebook Python finds the lines of functions, but up to 3.12 not those of classes: then
-    they are looked for in the cells that hold the class's methods.
+    they are looked for in the cells that hold the class's methods, and for a class without any in
+    the newest cell that defines its name.
     """
-    if not inspect.isclass(item):
-        return inspect.getsource(item)
     with contextlib.suppress(OSError, TypeError):  # no file; TypeError: not even a module
         return inspect.getsource(item)
-    for file in {method.__code__.co_filename for method in _methods(item)}:
-        cell = "".join(linecache.getlines(file))
-        for node in ast.walk(ast.parse(cell)):
-            if isinstance(node, ast.ClassDef) and node.name == item.__name__:
-                return ast.get_source_segment(cell, node)
-    raise OSError(f"The source of the class {item.__name__} is not found; define it in a cell.")
+    if inspect.isclass(item):
+        files = {method.__code__.co_filename for method in _methods(item)} - {"<string>"}
+        if not files:  # no methods, or those of a decorator alone
+            cached = reversed(linecache.cache.items())
+            files = [file for file, about in cached if about[1:2] == (None,)]  # of no file on disk
+        for file in files:
+            cell = "".join(linecache.getlines(file))
+            for node in ast.walk(_tree(cell)):
+                if isinstance(node, ast.ClassDef) and node.name == item.__name__:
+                    return ast.get_source_segment(cell, node)
+    raise OSError(f"The source of {item.__qualname__} is not found; define it in a cell.")
+
+
+def _tree(cell: str) -> ast.AST:
+    """The syntax of a cell; nothing where it has none, such as in a cell of another language."""
+    try:
+        return ast.parse(cell)
+    except SyntaxError:
+        return ast.Module([], [])
 
 
 def _unwrapped(item: Any) -> Any:
     """The function or class behind partials, methods and decorators."""
     while isinstance(item, functools.partial):
         item = item.func
-    return inspect.unwrap(getattr(item, "__func__", item))
+    item = inspect.unwrap(getattr(item, "__func__", item))
+    if callable(item) and not hasattr(item, "__qualname__"):  # an object that can be called
+        return type(item)
+    return item
 
 
 def _methods(item: type) -> list[types.FunctionType]:

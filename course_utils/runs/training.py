@@ -70,6 +70,7 @@ class Training:
         self.best_score = -math.inf
         self.done, self.planned, self.seconds, self.kept = 0, 0, 0.0, False
         self._parts: dict[str, Any] = {}
+        self._started: float | None = None  # while an epoch is under way
         self._title, self._chance, self._show = title, chance, show
         self._curves = self._log = None
         self._tensorboard = tensorboard
@@ -91,7 +92,14 @@ class Training:
         ------
         CheckpointError
             What was kept belongs to other parts. Nothing was changed.
+        TypeError
+            A part has no state that could be kept.
+        RuntimeError
+            An epoch was not ended with :meth:`update`.
         """
+        for name, part in parts.items():
+            if not hasattr(part, "state_dict") and not hasattr(part, "get_state"):
+                raise TypeError(f"{name} is a {type(part).__name__}, which has no state to keep.")
         self.planned, self._parts = count, {"model": model, **parts}
         self._restore()
         if self.done:
@@ -108,6 +116,8 @@ class Training:
         for epoch in range(self.done, count):
             self._started = time.perf_counter()
             yield epoch
+            if self._started is not None:
+                raise RuntimeError(f"Epoch {epoch} did not end: end it with training.update.")
 
     def batches(self, batches: Sequence) -> Iterator:
         """Each of the batches in turn; the curves show how many are done."""
@@ -129,12 +139,28 @@ class Training:
             Written for TensorBoard.
         **measures : float
             Such as ``train_loss`` and ``validation_accuracy``, the same in every epoch.
+
+        Raises
+        ------
+        RuntimeError
+            There is no epoch to end.
+        ValueError
+            The measures are not those of the epochs before.
         """
+        if self._started is None:
+            raise RuntimeError("There is no epoch to end: call training.update once an epoch.")
+        if self.done and measures.keys() != self.history.keys():
+            raise ValueError(
+                f"This epoch has the measures {sorted(measures)}, and those before it have "
+                f"{sorted(self.history)}: give training.update the same in every epoch."
+            )
+        measures = {name: float(value) for name, value in measures.items()}
         with _uninterrupted():
             self.seconds += time.perf_counter() - self._started
+            self._started = None
             self.done += 1
             for name, value in measures.items():
-                self.history.setdefault(name, []).append(float(value))
+                self.history.setdefault(name, []).append(value)
             if score >= self.best_score:
                 self.best_score, self.best = score, self._weights()
             if self._curves is not None:
@@ -148,6 +174,8 @@ class Training:
 
     def result(self) -> dict[str, Any]:
         """Weights of the best and the last whole epoch, history and what else was kept."""
+        if not self._parts:
+            raise RuntimeError("Nothing was trained: loop over training.epochs(..., model=model).")
         best = self.best or self._weights()  # stopped in the first epoch: nothing is better yet
         return {
             "best": best,
@@ -223,7 +251,7 @@ def train_or_load(
     Parameters
     ----------
     name : str
-        Such as ``"mlp-raw"``; the start of the folder's name.
+        Such as ``"mlp-raw"``; the start of the folder's name, so without slashes.
     make, arguments : class and dict
         The model is ``make(**arguments)``, with the weights of `seed`.
     fit : callable
@@ -263,7 +291,13 @@ def train_or_load(
         In eval mode.
     checkpoint : dict
         See :func:`~course_utils.runs.load`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument cannot be used; found before anything is trained.
     """
+    checkpoints.refuse_wrong(name, keep, make=make, features=features)
     torch.manual_seed(seed)
     model = make(**arguments).to(device)
     made_by = [item for item in (fit, make, features, *code) if item is not None]
@@ -337,7 +371,7 @@ def _finished(folder: Path) -> dict[str, Any] | None:
     path = folder / "checkpoint.pt"
     if settings.quick() or not path.is_file():
         return None
-    checkpoint = checkpoints.read(path)
+    checkpoint = checkpoints.read(path, finished=True)
     if checkpoint is not None:
         print(
             f"Loaded {folder.parent.name}/{folder.name}: code, settings and corpus are the same. "

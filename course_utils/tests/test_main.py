@@ -64,3 +64,26 @@ def test_cache_is_shown_and_cleared(tmp_path, monkeypatch, capsys):
     assert "Deleted 3 MB" in capsys.readouterr().out
     assert not folder.exists()
     assert (settings.data_folder() / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("COURSE_SEED", "abc"),
+        ("COURSE_QUICK", "maybe"),
+        ("COURSE_DATA", "{file}/below"),
+        ("COURSE_RUNS", "{file}"),
+        ("COURSE_RESULTS", "{folder}"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_a_line(tmp_path, monkeypatch, variable, value):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv(variable, value.format(file=tmp_path / "file", folder=tmp_path))
+    [(good, line)] = program.report({"settings": program.CHECKS["settings"]})
+    assert not good and variable in line and "set " in line
+
+
+def test_half_an_option_clears_no_cache(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["cache", "--cle"])
+    assert "unrecognized arguments: --cle" in capsys.readouterr().err

@@ -481,6 +481,16 @@ def test_unknown_name_and_empty_folder_are_errors(folders, tmp_path, capsys):
     assert "no notebooks" in capsys.readouterr().err
 
 
+def test_solutions_are_not_overwritten(folders, capsys):
+    source = folders[0]
+    before = {path.name: path.read_bytes() for path in source.glob("*.ipynb")}
+    assert call((source, source / ".." / source.name)) == 1
+    assert "is source and target" in capsys.readouterr().err
+    assert call((source, next(source.glob("*.ipynb")))) == 1
+    assert "is a file" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in source.glob("*.ipynb")}
+
+
 # Running
 
 

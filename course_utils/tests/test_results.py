@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from course_utils import exercises, results, settings
 from course_utils.results import tables
@@ -425,3 +426,45 @@ def test_what_a_corpus_cannot_promise_stands_in_the_note():
     results.keep(**{**GOOD, "caveats": ["splits not by speaker"]})
     [row] = results.table().rows
     assert row["Note"].endswith("; splits not by speaker")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stage": 9}, {"stage": "1"}, {"split": "tests"}, {"by": "nose"}, {"nose": "x"}]
+)
+def test_a_table_of_what_does_not_exist_is_refused(wrong):
+    results.keep(**GOOD)
+    with pytest.raises(ValueError, match=r"must be|has no nose; it has stage, model"):
+        results.table(**wrong)
+
+
+def test_a_value_of_another_type_matches_nothing():
+    results.keep(**GOOD)
+    assert len(results.table(seed=0).rows) == 1
+    assert not results.table(seed="0").rows and not results.table(task=["x"]).rows
+
+
+def test_a_file_with_a_byte_order_mark_is_read(path):
+    results.keep(**GOOD)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    results.keep(**GOOD | {"seed": 1})
+    assert [result.seed for result in results.load()] == [0, 1]
+
+
+def test_a_folder_in_place_of_the_file_is_named(path, capsys):
+    path.mkdir(parents=True)
+    assert results.load() == []
+    assert f"{path} is not a file of results and is ignored" in capsys.readouterr().out
+    with pytest.raises(OSError, match="Set COURSE_RESULTS"):
+        results.keep(**GOOD)
+
+
+def test_what_a_record_lacks_is_named():
+    run = {"seconds": 1.0, "seed": 0, "device": torch.device("cpu")}
+    given = {"stage": 1, "trained_on": corpus("words")}
+    assert results.record("MLP", None, 0.5, run=run, **given).device == "cpu"
+    with pytest.raises(ValueError, match="run has no seed, device; give the checkpoint"):
+        results.record("MLP", None, 0.5, run={"seconds": 1.0}, **given)
+    with pytest.raises(ValueError, match="metric is 'acc'; it must be one of"):
+        results.record("MLP", None, 0.5, run=run, metric="acc", **given)
+    with pytest.raises(ValueError, match="There are no labels"):
+        results.record("MLP", None, 0.5, run=run, labels=[], **given)

@@ -1,5 +1,6 @@
 """Trainings stop and go on, checkpoints explain themselves, and nothing is trusted blindly."""
 
+import io
 import itertools
 import json
 import linecache
@@ -169,6 +170,22 @@ def test_the_notebooks_leave_nothing_out():
     fourth = exercises.definitions(notebook, ["fit", "SpeechCTC"])
     found = collected(fourth["fit"], fourth["SpeechCTC"])
     assert {"write_down", "said", "collapse", "edit_distance", "output_frames"} <= found.keys()
+
+
+def test_code_without_lines_of_its_own_is_found(toy, monkeypatch):
+    cell = (
+        "import dataclasses\n"
+        "class Act(torch.nn.GELU): pass\n"
+        "@dataclasses.dataclass\nclass Sizes:\n    width: int = 3\n"
+        "class Loss:\n    def __call__(self): return Act(), Sizes()\n"
+        "loss = Loss()\n"
+    )
+    broken = "%%bash\nls"  # another cell of the notebook
+    found = collected(from_notebook(cell, monkeypatch)["loss"])
+    monkeypatch.setitem(linecache.cache, "<bash>", (len(broken), None, [broken], "<bash>"))
+    assert found.keys() == {"Loss", "Act", "Sizes"}
+    changed = collected(from_notebook(cell.replace("= 3", "= 4"), monkeypatch)["loss"])
+    assert [name for name in found if found[name] != changed[name]] == ["Sizes"]
 
 
 # --- train or load -------------------------------------------------------------------------------
@@ -395,6 +412,45 @@ def test_a_state_of_other_parts_is_named_and_nothing_is_changed(tmp_path):
             assert torch.equal(value, before[name])
 
 
+UPDATE = "training.update(score=-loss, train_loss=loss, validation_loss=2 * loss)"
+EPOCHS = "training.epochs(epochs, model=model, optimiser=optimiser, generator=generator)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        (UPDATE, "pass", RuntimeError, "Epoch 0 did not end"),
+        (UPDATE, f"{UPDATE}; {UPDATE}", RuntimeError, "no epoch to end"),
+        ("train_loss=loss", "**{f'loss_{epoch}': loss}", ValueError, "the same in every epoch"),
+        (EPOCHS, "()", RuntimeError, "Nothing was trained"),
+        ("generator=generator", "generator=3", TypeError, "generator is a int, which has no state"),
+    ],
+)
+def test_a_loop_that_cannot_be_kept_is_refused_at_once(
+    folder, monkeypatch, old, new, error, message
+):
+    with pytest.raises(error, match=message):
+        train(from_notebook(TOY.replace(old, new), monkeypatch))
+    assert not list(folder.glob("net-*/checkpoint.pt"))
+
+
+@pytest.mark.parametrize("name", ["", "../up", "/top", "a\\b", "a:b", "a\nb", "x" * 200])
+def test_a_name_that_is_no_folder_is_refused(toy, folder, name):
+    with pytest.raises(ValueError, match="a folder is called after it"):
+        train(toy, name=name)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [({"keep": "Best"}, ValueError), ({"features": torch.nn.Flatten()}, TypeError)],
+)
+def test_an_option_that_cannot_be_used_is_refused_before_training(toy, folder, option, error):
+    with pytest.raises(error, match=f"{next(iter(option))} is "):
+        train(toy, **option)
+    assert not folder.exists()
+
+
 # --- damaged, hostile, not saved -----------------------------------------------------------------
 
 
@@ -404,7 +460,17 @@ def finished(toy, folder):
     return place / "checkpoint.pt"
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: b""])
+def flipped(content):
+    """One bit of the weights is another, which torch alone does not notice."""
+    weights = torch.load(io.BytesIO(content))["best"]["layer.weight"].numpy().tobytes()
+    place = content.index(weights)
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"abc", flipped],
+)
 def test_a_damaged_checkpoint_is_set_aside(toy, folder, capsys, damage):
     path = finished(toy, folder)
     path.write_bytes(damage(path.read_bytes()))
@@ -455,6 +521,45 @@ def test_what_is_no_checkpoint_is_named(tmp_path):
     torch.save({"weights": torch.ones(1)}, tmp_path / "w.pt")
     with pytest.raises(runs.CheckpointError, match="not a checkpoint of this course"):
         runs.load(tmp_path / "w.pt")
+
+
+def without(checkpoint, name):
+    return {key: value for key, value in checkpoint.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda checkpoint: [1], "best, last"),
+        (lambda checkpoint: checkpoint["best"], "best, last"),
+        (lambda checkpoint: without(checkpoint, "history"), r"\(wrong: history\)"),
+        (lambda checkpoint: checkpoint | {"best": None, "arguments": 3}, "best, arguments"),
+        (lambda checkpoint: checkpoint | {"keep": "middle"}, "keep"),
+    ],
+)
+def test_a_foreign_checkpoint_is_set_aside(toy, folder, capsys, change, named):
+    path = finished(toy, folder)
+    torch.save(change(runs.load(path)), path)
+    with pytest.raises(runs.CheckpointError, match=f"not a checkpoint of this course.*{named}"):
+        runs.load(path)
+    assert train(toy)[1]["epochs"] == 3
+    told = capsys.readouterr().out
+    assert "it is now checkpoint.damaged, and the model is trained anew." in told
+    assert "Loaded" not in told
+
+
+def test_a_run_is_found_as_its_summary_calls_it(toy, folder, tmp_path, monkeypatch):
+    path = finished(toy, folder)
+    monkeypatch.setenv("COURSE_RUNS", str(folder.rename(tmp_path / "elsewhere")))
+    monkeypatch.chdir(tmp_path)
+    assert runs.load(f"runs/{path.parent.name}")["epochs"] == 3
+    assert runs.load(f"{path.parent.name}/checkpoint.pt")["epochs"] == 3
+
+
+def test_text_and_objects_in_arrays():
+    assert plain(np.array(["a", "b"])) == ["a", "b"]
+    with pytest.raises(runs.CheckpointError, match=r"x\[0\] is a object"):
+        plain(np.array([object()]), "x")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError()])
@@ -541,6 +646,34 @@ def test_another_class_than_the_trained_one_is_named(notebook, folder, capsys):
         runs.model(place)
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("Net = 3", "Net is no class"),
+        ("def Net(width): return 3", "Net makes no network"),
+        (TOY.replace("Linear(width, 2)", "Linear(width, WIDE)"), "NameError: name 'WIDE'"),
+        (TOY.replace("(self, width)", "(self, size)"), "TypeError: .*width"),
+        (TOY.replace("::by", "nowhere"), "NameError: name 'nowhere'"),
+    ],
+)
+def test_why_a_model_cannot_be_built(notebook, folder, source, reason):
+    train(exercises.definitions(notebook))
+    [place] = folder.glob("net-*")
+    write(notebook, "import torch", "def halve(waveforms, by): return waveforms", source)
+    with pytest.raises(runs.CheckpointError, match=f"Net cannot be built. .*{reason}"):
+        runs.model(place)
+
+
+def test_a_strangers_checkpoint_names_no_file_elsewhere(notebook, folder, tmp_path):
+    train(exercises.definitions(notebook))
+    [place] = folder.glob("net-*")
+    write(tmp_path / "evil.ipynb", "import torch", TOY)
+    for name in (str(tmp_path / "evil.ipynb"), "../evil.ipynb"):
+        torch.save(runs.load(place) | {"notebook": name}, place / "checkpoint.pt")
+        with pytest.raises(FileNotFoundError, match=r"evil\.ipynb is not there"):
+            runs.model(place)
+
+
 def test_a_students_stub_gives_way_to_the_solution(notebook, folder, capsys):
     train(exercises.definitions(notebook))
     [place] = folder.glob("net-*")
@@ -572,7 +705,8 @@ def test_definitions_run_nothing_else(tmp_path):
     found = exercises.definitions(path)
     assert (found["A"], found["B"], found["C"]) == (1, 6, {"x": (1, -6)})
     assert found["f"]() == 7 and found["K"].y == 1 and found["math"].pi > 3
-    assert not {"D", "E", "g", "h", "late"} & found.keys()
+    assert not {"D", "E", "g", "late"} & found.keys()
+    assert found["h"]() == 1  # beside a magic
     assert not touched.exists()
     with pytest.raises(exercises.NotebookError, match=r"does not define late \(cell c3: NameErr"):
         exercises.definitions(path, ["f", "late"])
@@ -581,3 +715,35 @@ def test_definitions_run_nothing_else(tmp_path):
     (tmp_path / "bad.ipynb").write_text(json.dumps([]))
     with pytest.raises(exercises.NotebookError):
         exercises.definitions(tmp_path / "bad.ipynb")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "!ls\nX = 1",
+        "found = !ls\nX = 1",
+        "%pip install x\nX = 1",
+        "%%time\nX = 1",
+        "%%capture told\nX = 1",
+        "str?\nX = 1",
+        "def f():\n    !ls\n    %timeit 1\nX = 1",
+    ],
+)
+def test_definitions_beside_magics(tmp_path, cell):
+    write(tmp_path / "n.ipynb", cell)
+    assert exercises.definitions(tmp_path / "n.ipynb", ["X"])["X"] == 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("import no_such_package", "cell c0: ModuleNotFoundError"),
+        ("from math import no_such_package", "cell c0: ImportError"),
+        ("no_such_package = len('a')", "cell c0: its value is computed"),
+        ("%%writefile no_such_package.py\nno_such_package = 1", "no cell does"),
+    ],
+)
+def test_why_a_name_is_not_defined(tmp_path, cell, reason):
+    write(tmp_path / "n.ipynb", cell, "print('late'")
+    with pytest.raises(exercises.NotebookError, match=f"no_such_package .({reason}|cell c1)"):
+        exercises.definitions(tmp_path / "n.ipynb", ["no_such_package"])

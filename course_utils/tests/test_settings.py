@@ -39,6 +39,7 @@ def test_the_checkout_holds_the_course():
     [
         ("COURSE_SPEECH_COMMANDS", " v0.02 ", settings.speech_commands_source, "v0.02"),
         ("COURSE_DEVICE", "cuda:1", settings.device_name, "cuda:1"),
+        ("COURSE_DEVICE", " CPU ", settings.device_name, "cpu"),
         ("COURSE_THREADS", "4", settings.threads, 4),
         ("COURSE_SEED", " 17 ", settings.seed, 17),
         ("COURSE_SEED", "4294967295", settings.seed, 2**32 - 1),
