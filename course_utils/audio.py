@@ -404,6 +404,22 @@ def fit(waveform: torch.Tensor, samples: int) -> torch.Tensor:
     return torch.nn.functional.pad(waveform, (0, samples - time))
 
 
+def looped(waveform: torch.Tensor, samples: int) -> torch.Tensor:
+    """A sound ``(..., time)`` again and again, until it has at least so many samples.
+
+    One that is long enough stays as it is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> looped(torch.tensor([[1.0, 2.0]]), 3)
+    tensor([[1., 2., 1., 2.]])
+    """
+
+    times = max(1, math.ceil(samples / max(1, waveform.shape[-1])))
+    return waveform.repeat(*[1] * (waveform.ndim - 1), times) if times > 1 else waveform
+
+
 def load_clip(
     file: str | Path | bytes | BinaryIO, sample_rate: int, samples: int | None = None
 ) -> torch.Tensor:

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 CLIP_SAMPLES = 16_000  # one second
+SHORTEST_NOISE = 1_600  # samples
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ class SpeechCommands(clips.Clips):
                 "both: the speakers are then shared out."
             )
         return (
-            f"{len(set(self.speakers))} speakers are too few to share out. Use a corpus with more, "
-            f"or add the lists {' and '.join(LIST_FILES.values())}."
+            f"{len(set(self.speakers))} speakers are too few to share out, for each of "
+            f"{', '.join(SPLITS)} needs one of its own. Use a corpus with three or more, or add "
+            f"the lists {' and '.join(LIST_FILES.values())}."
         )
 
     @property
@@ -204,27 +206,28 @@ class SpeechCommands(clips.Clips):
     def background_noise(self) -> dict[str, torch.Tensor]:
         """The long noises by name, each float32 ``(1, time)`` at 16 kHz.
 
-        A corpus that has none takes the six of the embedded corpus. What cannot be used is named.
+        A corpus with fewer than two kinds takes the six of the embedded corpus, too: one kind
+        cannot be met in training and be new afterwards. What cannot be used is named.
         """
         noises: dict[str, torch.Tensor] = {}
         for recording in folders.noises(self.folder).recordings:
             path = self.folder / recording.path
             try:
                 noise = audio.load_clip(path, SAMPLE_RATE)
-                if not noise.numel():
-                    raise audio.AudioError(f"{path} holds less than one sample at 16000 Hz.")
+                if noise.numel() < SHORTEST_NOISE:
+                    raise audio.AudioError(f"{path} is shorter than a tenth of a second.")
             except Exception as error:  # one odd file must not stop a stage
                 print(clips.printable(f"left out of the noises: {error}"))
                 continue
             name = folders.composed(path.stem)
             noises[folders.composed(path.name) if name in noises else name] = noise
-        if noises:
+        if len(noises) >= 2:
             return noises
-        print(f"{self.name} has no background noise: the embedded noises are used.")
+        there = "one background noise" if noises else "no background noise"
+        print(f"{self.name} has {there}: the embedded noises are used{', too' * len(noises)}.")
         folder = embedded.background_noise_folder()
-        return {
-            path.stem: audio.load_clip(path, SAMPLE_RATE) for path in sorted(folder.glob("*.wav"))
-        }
+        files = sorted(folder.glob("*.wav"))
+        return {path.stem: audio.load_clip(path, SAMPLE_RATE) for path in files} | noises
 
 
 def load(
@@ -239,8 +242,8 @@ def load(
         ``COURSE_SPEECH_COMMANDS``, else ``"embedded"``.
     words : list of str, optional
         The classes, in this order; default all words of the corpus in alphabetical order. Words
-        that the corpus lacks are named and left out; if it has fewer than two of them, all of
-        its words are used, and the report says so.
+        that the corpus lacks are named and left out; if it has fewer than two of them, or no
+        clip of them in one of its parts, all of its words are used, and the report says so.
     verbose : bool
         Print the corpus and its notes.
 
@@ -255,7 +258,7 @@ def load(
     if words is not None:
         words = [folders.composed(word) for word in words]
         if len(set(words) & set(corpus.words)) >= 2:
-            corpus = corpus.only(words)
+            corpus = _with_every_split(corpus.only(words), corpus)
         elif set(words) <= set(WORDS):  # a stage's words: go on with what there is
             wanted = ", ".join(_with_hint(word, corpus.words, same=True) for word in words)
             note = f"fewer than two of the words asked for ({wanted}): all of its words are used"
@@ -267,6 +270,15 @@ def load(
         for note in corpus.notes:
             print(f"  - {note}")
     return corpus
+
+
+def _with_every_split(chosen: SpeechCommands, corpus: SpeechCommands) -> SpeechCommands:
+    """The chosen words, or all of them where a part that the corpus has would be empty."""
+    missing = [split for split in SPLITS if split in corpus.splits and split not in chosen.splits]
+    if not missing:
+        return chosen
+    spoken, parts = ", ".join(chosen.words), " and ".join(missing)
+    return corpus.noted(f"no clip of {spoken} is for {parts}: all of its words are used")
 
 
 def _known_words(wanted: Iterable[str], known: list[str], name: str) -> tuple[list, list]:

@@ -305,7 +305,7 @@ def players(
     clips: Sequence[tuple[ArrayLike, str]], sample_rate: float, columns: int = 4,
     images: bool = False,
 ) -> HTML:
-    """Players in a grid, which narrows with the window.
+    """Players in a grid, which narrows with the window; without a clip, words that say so.
 
     Parameters
     ----------
@@ -318,6 +318,8 @@ def players(
     images : bool
         Draw a small waveform above each, all on one scale.
     """
+    if not clips:
+        return HTML("<div>There is no clip to hear here.</div>")
     limit = max([0.01, *(1.05 * abs(samples_of(x)).max() for x, _ in clips)])
     cells = []
     for x, label in clips:

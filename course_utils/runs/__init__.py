@@ -6,7 +6,11 @@ on after its last whole epoch. A finished one is a folder, ``runs/NAME-KEY/``, t
 ``checkpoint.pt``, ``summary.txt`` and ``scalars.csv``.
 """
 
+from course_utils.runs.by_heart import check_by_heart
 from course_utils.runs.checkpoint import CheckpointError, TrainedModel, load, model
 from course_utils.runs.training import Training, train_or_load
 
-__all__ = ["CheckpointError", "TrainedModel", "Training", "load", "model", "train_or_load"]
+__all__ = [
+    "CheckpointError", "TrainedModel", "Training", "check_by_heart", "load", "model",
+    "train_or_load",
+]

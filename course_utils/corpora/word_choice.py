@@ -1,0 +1,62 @@
+"""Words for a stage, whatever a corpus has: examples, what else it says, what another says, too."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from course_utils.corpora import speech_commands
+from course_utils.corpora.speech_commands import COMMANDS, DIGITS, SpeechCommands
+
+
+def examples(
+    part: SpeechCommands, words: Iterable[str] = (), count: int = 4, nth: int = 5
+) -> list[int]:
+    """One clip each of at most `count` words; at least one clip.
+
+    Parameters
+    ----------
+    part : SpeechCommands
+    words : list of str
+        Those of them that the part has come first, in this order; where it has none of them, any
+        of its words.
+    count : int
+        How many words at most.
+    nth : int
+        Which clip of a word, from 0; the last one, where it has not as many.
+    """
+    there = [part.words[label] for label in np.unique(part.labels)]
+    chosen = [word for word in words if word in there] or there
+    rows = [np.flatnonzero(part.labels == part.words.index(word)) for word in chosen[:count]]
+    return [int(found[min(nth, len(found) - 1)]) for found in rows]
+
+
+def task_of(corpus: SpeechCommands) -> str:
+    """What the results table calls these words: a list of the course, or "" for any others."""
+    for task, words in (("ten commands", COMMANDS), ("digits", DIGITS)):
+        if set(corpus.words) <= set(words):
+            return task
+    return ""
+
+
+def with_other_words(corpus: SpeechCommands, words: Sequence[str]) -> SpeechCommands:
+    """The corpus itself, where it says other words than these; else the embedded one."""
+    if set(corpus.words) - set(words):
+        return corpus
+    print(f"{corpus.name} has no other words than these: the embedded corpus lends some.")
+    return speech_commands.load("embedded", verbose=False)
+
+
+def with_embedded(target: SpeechCommands) -> tuple[SpeechCommands, SpeechCommands] | None:
+    """The embedded corpus and this one, both with the words that they have in common.
+
+    None, and a line that says why, where that is not enough for a comparison.
+    """
+    source = speech_commands.load("embedded", verbose=False)
+    words = [word for word in target.words if word in source.words]
+    clips = np.isin(target.spoken[target.splits == "test"], words).sum()
+    if len(words) < 2 or not clips:
+        shared = f"the embedded corpus has only {', '.join(words) or 'none'} of its words"
+        why = shared if len(words) < 2 else f"no test clip says one of: {', '.join(words)}"
+        print(f"{target.name} is not compared with synthetic speech: {why}.")
+        return None
+    return source.only(words), target.only(words)
