@@ -55,8 +55,9 @@ def with_embedded(target: SpeechCommands) -> tuple[SpeechCommands, SpeechCommand
     words = [word for word in target.words if word in source.words]
     clips = np.isin(target.spoken[target.splits == "test"], words).sum()
     if len(words) < 2 or not clips:
-        shared = f"the embedded corpus has only {', '.join(words) or 'none'} of its words"
-        why = shared if len(words) < 2 else f"no test clip says one of: {', '.join(words)}"
+        why = f"no test clip says one of {', '.join(words)}"
+        if len(words) < 2:
+            why = f"the embedded corpus has {words[0] if words else 'none'} of its words"
         print(f"{target.name} is not compared with synthetic speech: {why}.")
         return None
     return source.only(words), target.only(words)
