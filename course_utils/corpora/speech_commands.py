@@ -319,7 +319,8 @@ def _locate(source: str) -> tuple[Path, str]:
             f"that exists (COURSE_SPEECH_COMMANDS or source=).{_nearest(source, folder)}"
         )
     folder = folder.resolve()
-    return folder, clips.printable(folder.name)
+    is_taken = folder.name in settings.SPEECH_COMMANDS  # it is not that corpus: not its scores
+    return folder, clips.printable("/".join(folder.parts[-2:]) if is_taken else folder.name)
 
 
 def _nearest(source: str, folder: Path) -> str:

@@ -236,8 +236,8 @@ class ClipCollector(VoicePanel):
         if not names or len(set(names)) < len(names):
             raise ValueError(f"words must differ, and be at least one: {names}")
         for word in names:  # each is the name of a folder
-            if not isinstance(word, str) or not re.fullmatch(r"\w([\w' -]*\w)?", word):
-                raise ValueError(f"{word!r} is no word: letters, digits, ' and - are allowed")
+            if not isinstance(word, str) or not re.fullmatch(r"[^\s./\\][^/\\\0]*(?<![\s.])", word):
+                raise ValueError(f"{word!r} is no word: it cannot be the name of a folder")
         self.clips: dict[str, list[torch.Tensor]] = {word: [] for word in names}
         self._order: list[tuple[str, torch.Tensor]] = []  # as they came
         self._saved: list[tuple[Path, torch.Tensor]] = []

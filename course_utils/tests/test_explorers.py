@@ -426,6 +426,11 @@ def test_collector_refuses_words_that_are_no_folders(words):
         interactive.ClipCollector(words)
 
 
+def test_collector_takes_any_word_that_is_a_folder():
+    words = ["a", "блин", "c++", "what?", "(none)", "don't"]
+    assert list(interactive.ClipCollector(words).clips) == words
+
+
 # --- decoding ---------------------------------------------------------------------------------
 
 SYMBOLS = ["-", " ", "a", "b"]

@@ -261,13 +261,6 @@ def test_one_list_alone_is_none(folder):
     corpus = load(folder, verbose=False)
     assert "no testing_list.txt: split by a hash of the speaker" in corpus.notes
     assert set(corpus.split("validation").speakers) == set(VALIDATION)
-    assert (
-        "validation_list.txt alone is not used, and 1 of its clips are in another part than "
-        "validation: write testing_list.txt too"
-    ) in corpus.notes
-    lists_in(folder, f"yes/{VALIDATION[0]}_nohash_0.wav\n", "")
-    (folder / "testing_list.txt").unlink()
-    assert not [note for note in load(folder, verbose=False).notes if "alone" in note]
 
 
 def test_the_lists_of_the_corpus_decide_however_they_are_written(folder):
@@ -284,19 +277,7 @@ def test_the_lists_of_the_corpus_decide_however_they_are_written(folder):
     assert not [note for note in corpus.notes if "speaker" in note or "lists" in note]
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        "yes/{}",
-        "./yes/{}",
-        "yes\\{}",
-        ".\\yes\\{}",
-        "yes//{}",
-        "/yes/{}",
-        "/home/anna/yes/{}",
-        "C:\\words\\yes\\{}",
-    ],
-)
+@pytest.mark.parametrize("entry", ["yes/{}", "./yes/{}", "yes\\{}", ".\\yes\\{}", "yes//{}"])
 def test_one_entry_of_a_list(folder, entry):
     lists_in(folder, entry.format(f"{TRAIN[0]}_nohash_0.wav"), "")
     corpus = load(folder, verbose=False)
@@ -329,8 +310,9 @@ def test_an_empty_split_says_why(tmp_path):
     with pytest.raises(CorpusError) as error:
         corpus.split("test")
     assert str(error.value) == (
-        "The test part of few is empty: 2 speakers are too few to share out. Use a corpus with "
-        "more, or add the lists validation_list.txt and testing_list.txt."
+        "The test part of few is empty: 2 speakers are too few to share out, for each of train, "
+        "validation, test needs one of its own. Use a corpus with three or more, or add the lists "
+        "validation_list.txt and testing_list.txt."
     )
     with pytest.raises(ValueError, match="'dev'; use one of train, validation, test"):
         corpus.split("dev")
@@ -456,10 +438,11 @@ def test_the_fingerprint_knows_clips_words_and_order(folder):
 
 def test_background_noise_of_its_own(folder, capsys):
     path = add(folder, "_background_noise_/dish washer.wav", noise(40_000))
+    add(folder, "_background_noise_/tap.wav", noise(1_600))
     corpus = load(folder, verbose=False)
     assert corpus.words == ["no", "up", "yes"]
     noises = corpus.background_noise()
-    assert list(noises) == ["dish washer"]
+    assert list(noises) == ["dish washer", "tap"]
     assert noises["dish washer"].equal(as_read(path)[None] / 32768)
     assert capsys.readouterr().out == ""
 
@@ -471,6 +454,12 @@ def test_background_noise_of_the_embedded_corpus(folder, spoken, capsys, monkeyp
     assert capsys.readouterr().out == told
     assert len(noises) == 6
     assert noises["babble"].shape == (1, 30 * RATE)
+    add(folder, "_background_noise_/babble.wav", noise(2_000))
+    noises = load(folder, verbose=False).background_noise()
+    told = "my words has one background noise: the embedded noises are used, too.\n"
+    assert capsys.readouterr().out == told
+    assert len(noises) == 6
+    assert noises["babble"].shape == (1, 2_000)  # its own one
 
 
 # --- folders and files that are not as they should be -------------------------------------------
@@ -505,8 +494,7 @@ def test_a_folder_of_texts_is_no_corpus(tmp_path):
     (tmp_path / "yes" / ".hidden.wav").write_text("x")
     assert refused(tmp_path) == (
         f"{tmp_path.resolve()} is not in the layout of Speech Commands: it should hold one folder "
-        "a word, such as yes/ and no/, with WAV files in them. It holds a.txt, b.txt, yes. "
-        "Its folders hold 1 file, such as yes/notes.txt: none of .wav, .flac, .mp3."
+        "a word, such as yes/ and no/, with WAV files in them. It holds a.txt, b.txt, yes."
     )
 
 
@@ -579,7 +567,7 @@ def test_a_folder_in_place_of_a_clip_is_left_out_and_named(folder):
 
 def test_a_link_that_leads_nowhere_is_left_out_and_named(folder):
     (folder / "yes" / "x.wav").symlink_to(folder / "gone.wav")
-    left_out(folder, "yes/x.wav", f"is a link to {folder / 'gone.wav'}, which does not exist.")
+    left_out(folder, "yes/x.wav", "does not exist. Check the folder and the spelling.")
 
 
 def test_a_clip_that_may_not_be_read_is_left_out_and_named(folder, monkeypatch):
@@ -961,6 +949,7 @@ def test_a_zip_is_fetched_unpacked_and_opened_once(folder, data, server):
 def test_a_tar_is_fetched_unpacked_and_opened_once(folder, data, server):
     lists_in(folder, f"yes/{TRAIN[0]}_nohash_0.wav\n", f"./yes/{TRAIN[1]}_nohash_0.wav\n")
     add(folder, "_background_noise_/hum.wav", noise(20_000))
+    add(folder, "_background_noise_/tap.wav", noise(20_000))
     content = tarred(folder)
     sha256 = hashlib.sha256(content).hexdigest()
     server.put("v0.02", "speech_commands_v0.02.tar.gz", content, sha256)
@@ -968,7 +957,7 @@ def test_a_tar_is_fetched_unpacked_and_opened_once(folder, data, server):
     assert corpus.folder == data / "speech_commands_v0.02"
     assert len(corpus) == 24
     assert corpus.split("test").speakers.tolist() == [TRAIN[1]]
-    assert list(corpus.background_noise()) == ["hum"]
+    assert list(corpus.background_noise()) == ["hum", "tap"]
     load("v0.02", verbose=False)
     assert server.requests == ["/speech_commands_v0.02.tar.gz"]
 
