@@ -15,14 +15,17 @@ from course_utils.corpora.speech_commands import COMMANDS, SpeechCommands, load
 from course_utils.exercises import read
 from course_utils.instructor import release
 from course_utils.runs import check_by_heart
+from course_utils.tests.test_speech_commands import named
 
 RATE = 16_000
 WORDS = ("zigzag", "блин")
 
 
 def tones(folder, words=WORDS, speakers=6, takes=5, noises=(0.3, 1.7)):
-    """A corpus whose words are tones, and noises of so many seconds."""
-    random = np.random.default_rng(0)
+    """A corpus whose words are tones, of speakers whom their hash puts into training, and noises
+    of so many seconds.
+    """
+    random, people = np.random.default_rng(0), named(20, 100, speakers)
 
     def write(path, sound):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +35,7 @@ def tones(folder, words=WORDS, speakers=6, takes=5, noises=(0.3, 1.7)):
         for item in range(speakers * takes):
             seconds = np.arange(random.integers(5_000, 18_000)) / RATE
             tone = 0.3 * np.sin(2 * np.pi * (300 + 200 * number) * seconds)
-            name = f"{item // takes:08x}_nohash_{item % takes}.wav"
+            name = f"{people[item // takes]}_nohash_{item % takes}.wav"
             write(folder / word / name, tone + 0.01 * random.standard_normal(len(seconds)))
     for number, seconds in enumerate(noises):
         noise = 0.1 * random.standard_normal(round(seconds * RATE))
