@@ -11,6 +11,11 @@ from course_utils.runs.checkpoint import CheckpointError, TrainedModel, load, mo
 from course_utils.runs.training import Training, train_or_load
 
 __all__ = [
-    "CheckpointError", "TrainedModel", "Training", "check_by_heart", "load", "model",
+    "CheckpointError",
+    "TrainedModel",
+    "Training",
+    "check_by_heart",
+    "load",
+    "model",
     "train_or_load",
 ]
