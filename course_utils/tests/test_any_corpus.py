@@ -79,7 +79,7 @@ def test_solution_runs_on_two_odd_words_and_short_noises(stage, small, tmp_path)
         for output in cell.get("outputs", ())
         if output.output_type == "stream" and output.name == "stdout"
     )
-    assert ", ".join(WORDS) in said or " ".join(WORDS) in said
+    assert any(word in said for word in WORDS)
     if stage > 1:
         assert "odd is not compared with synthetic speech: the embedded corpus has none" in said
     if stage == 3:
