@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,6 +58,38 @@ def read(
             "Was the microphone muted? Record it again."
         )
     return torch.from_numpy(samples.T.copy()), sample_rate
+
+
+def read_folder(folder: str | Path) -> Iterator[tuple[Path, torch.Tensor, int]]:
+    """Every audio file in a folder and below, in order of their names.
+
+    What cannot be read is named in a printed line, and does not stop the others.
+
+    Parameters
+    ----------
+    folder : path
+        A file counts as a folder with nothing else in it.
+
+    Yields
+    ------
+    path, tensor (channel, time), int
+        The file, its samples and its rate in Hz, as :func:`read` gives them.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is neither such a folder nor such a file.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.exists():
+        raise FileNotFoundError(f"There is no folder {folder}. Is its name right?")
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+    for file in files:
+        if file.suffix.lower() in FORMATS:
+            try:
+                yield file, *read(file)
+            except AudioError as error:
+                print(f"{file.name:<16} left out: {str(error).replace(str(file), file.name)}")
 
 
 def read_samples(file: str | Path | bytes | BinaryIO) -> tuple[np.ndarray, int]:

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 
 from course_utils.corpora import speech_commands
+from course_utils.corpora.noises import random_crops
 from course_utils.corpora.speech_commands import COMMANDS, DIGITS, SpeechCommands
 
 
@@ -61,3 +63,42 @@ def with_embedded(target: SpeechCommands) -> tuple[SpeechCommands, SpeechCommand
         print(f"{target.name} is not compared with synthetic speech: {why}.")
         return None
     return source.only(words), target.only(words)
+
+
+def clips_of(part: SpeechCommands, words: Iterable[str], count: int, seed: int) -> torch.Tensor:
+    """At most `count` clips of these words together, drawn by a seed: (clip, 1, time)."""
+    rows = np.flatnonzero(np.isin(part.labels, [part.words.index(word) for word in words]))
+    rows = np.random.default_rng(seed).permutation(rows)[:count]
+    return part.take(rows).tensors()[0]
+
+
+def few_clips(
+    part: SpeechCommands, words: Sequence[str], others: Sequence[str], count: int,
+    noises: Sequence[torch.Tensor], seed: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A handful of clips of each word, and a class behind them for whatever is no word.
+
+    Parameters
+    ----------
+    part : SpeechCommands
+    words, others : list of str
+        What is to be learnt; what speaks for the last class, twice as many clips, beside `count`
+        pieces of noise at random levels and one of silence.
+    count : int
+        Clips of each word at most.
+    noises : list of tensor (1, time)
+    seed : int
+        Which clips.
+
+    Returns
+    -------
+    tensor (clip, 1, time) and tensor of int (clip,)
+    """
+    groups = [clips_of(part, [word], count, seed + i) for i, word in enumerate(words)]
+    generator = torch.Generator().manual_seed(seed)
+    noise = random_crops(noises, count, part.sample_rate, generator)
+    noise = noise * 10 ** (-2 * torch.rand(count, 1, 1, generator=generator))
+    silence = torch.zeros(1, 1, part.sample_rate)
+    groups.append(torch.cat([clips_of(part, others, 2 * count, seed), noise, silence]))
+    y = torch.cat([torch.full((len(group),), number) for number, group in enumerate(groups)])
+    return torch.cat(groups), y

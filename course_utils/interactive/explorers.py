@@ -238,9 +238,10 @@ class AugmentationExplorer(ClipExplorer):
     labels : sequence of str
         The word of each clip.
     effects : dict of str to (function, low, high, step, neutral, unit)
-        ``function(waveform, value)`` takes and returns a waveform (1, time), which may change its
-        length; it is called, in the order of the dict, where its slider, `low` to `high`, does
-        not stand on `neutral`. `unit` is a str.
+        ``function(waveforms, amounts)`` is an effect of the course: a batch (1, 1, time) and a
+        float tensor (1,) to a batch, whose clip may have another length. It is called, in the
+        order of the dict, where its slider, `low` to `high`, does not stand on `neutral`. `unit`
+        is a str.
     sample_rate : int
         In Hz.
     predict : callable, optional
@@ -292,7 +293,8 @@ class AugmentationExplorer(ClipExplorer):
             value = self.sliders[name].value
             if abs(value - neutral) < step / 1000:
                 continue
-            clip = function(clip.clone(), value)
+            clip = function(clip[None].clone(), torch.tensor([value]))
+            clip = clip[0] if getattr(clip, "ndim", 0) == 3 and len(clip) == 1 else clip
             done.append(f"{name} {value:g} {unit}".rstrip())
             try:
                 samples_of(clip)

@@ -246,6 +246,26 @@ class ClipCollector(VoicePanel):
         self._handle = show_page(self.page, self.words)
         super().__init__(self._keep, seconds, sample_rate, [self.word], "Forget the last")
 
+    def gathered(self, folder: str | Path | None = None, fewest: int = 3) -> dict[str, list]:
+        """Clips of each word that has enough of them, recorded here or lying in a folder.
+
+        Parameters
+        ----------
+        folder : path, optional
+            Recordings, ``word/anything.wav``; one that cannot be read is named and left out.
+        fewest : int
+            A word with fewer clips is left out.
+
+        Returns
+        -------
+        dict of str to list of float32 tensors (1, time)
+        """
+        found = {word: list(clips) for word, clips in self.clips.items()}
+        for file, waveform, rate in audio.read_folder(folder) if folder else ():
+            clip = audio.resample(audio.to_mono(waveform), rate, self._sample_rate)
+            found.setdefault(file.parent.name, []).append(clip)
+        return {word: clips for word, clips in found.items() if len(clips) >= fewest}
+
     def forget(self) -> None:
         """Delete the last clip, and what was shown of it."""
         super().forget()

@@ -20,13 +20,22 @@ from course_utils.plotting.clips import (
     waveform,
 )
 from course_utils.plotting.frames import features, filterbank, kernels
+from course_utils.plotting.insides import fading, lstm_cell, memories
 from course_utils.plotting.letters import alignment, posteriors
-from course_utils.plotting.scores import accuracy_against, confusion_matrix, learning_curves
+from course_utils.plotting.scores import (
+    accuracy_against,
+    confusion_matrix,
+    learning_curves,
+    predictions,
+    trade_off,
+)
+from course_utils.plotting.waves import cosines, fourier, rebuilt, windows
 
 __all__ = [
-    "accuracy_against", "alignment", "class_balance", "clip_lengths", "confusion_matrix",
-    "features", "filterbank", "kernels", "learning_curves", "log_mel", "note", "player", "players",
-    "posteriors", "show", "use_fonts_for", "use_style", "waveform",
+    "accuracy_against", "alignment", "class_balance", "clip_lengths", "confusion_matrix", "cosines",
+    "fading", "features", "filterbank", "fourier", "kernels", "learning_curves", "log_mel",
+    "lstm_cell", "memories", "note", "player", "players", "posteriors", "predictions", "rebuilt",
+    "show", "trade_off", "use_fonts_for", "use_style", "waveform", "windows",
 ]
 
 use_style()

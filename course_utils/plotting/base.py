@@ -133,10 +133,10 @@ def checked_rate(sample_rate: float) -> int:
     return int(sample_rate)
 
 
-def new_axes(width: float, height: float, columns: int = 1) -> Any:
-    """Axes of a new figure, in inches; an array of them for several columns."""
-    size = (width, height)
-    return plt.subplots(1, columns, figsize=size, layout="constrained", facecolor="white")[1]
+def new_axes(width: float, height: float, columns: int = 1, rows: int = 1, **shared: Any) -> Any:
+    """Axes of a new figure, in inches; an array of them for several columns or rows."""
+    figure = {"figsize": (width, height), "layout": "constrained", "facecolor": "white"}
+    return plt.subplots(rows, columns, **figure, **shared)[1]
 
 
 def line_style(i: int, points: int) -> dict[str, Any]:
@@ -144,6 +144,11 @@ def line_style(i: int, points: int) -> dict[str, Any]:
     styles = {"color": COLOURS, "linestyle": DASHES, "marker": MARKERS}
     style = {name: values[i % len(values)] for name, values in styles.items()}
     return style | {"markersize": 4, "markevery": max(1, points // 10)}
+
+
+def curve_style(i: int) -> dict[str, Any]:
+    """Colour and dashes of line number `i` with many points, without markers."""
+    return {name: value for name, value in line_style(i, 0).items() if "mark" not in name}
 
 
 def with_grid(ax: Axes, axis: str = "both") -> Axes:

@@ -41,7 +41,8 @@ def frame_edges(frames: int, hop_seconds: float) -> NDArray:
 
 def features(
     values: ArrayLike, hop_seconds: float, ax: Axes | None = None, ylabel: str = "Coefficient",
-    title: str | None = None, colorbar: bool | str = True, name: str = "a clip", **style: Any,
+    title: str | None = None, colorbar: bool | str = True, name: str = "a clip", first: int = 0,
+    **style: Any,
 ) -> Axes:
     """Draw features as a picture against time in seconds.
 
@@ -58,6 +59,8 @@ def features(
         Whether a scale of colours stands beside it; a str is its label.
     name : str
         What the clip is called in words.
+    first : int
+        The number of the first feature.
     **style
         Settings of ``Axes.pcolormesh``, such as ``vmin`` and ``vmax``.
 
@@ -82,7 +85,7 @@ def features(
     style = {"cmap": "magma", **style}
     ax.grid(False)
     drawn = ax.pcolormesh(
-        frame_edges(frames, hop_seconds), np.arange(count + 1) - 0.5, values, **style
+        frame_edges(frames, hop_seconds), np.arange(count + 1) + first - 0.5, values, **style
     )
     ax.set(xlabel="Time (s)", ylabel=ylabel)
     ax.yaxis.get_major_locator().set_params(integer=True)
@@ -91,7 +94,7 @@ def features(
     if colorbar:
         label = colorbar if isinstance(colorbar, str) else None
         ax.figure.colorbar(drawn, ax=ax, label=label, pad=0.02)
-    note(ax, _features_in_words(values, hop_seconds, name, ylabel))
+    note(ax, _features_in_words(values, hop_seconds, name, ylabel, first))
     return ax
 
 
@@ -105,7 +108,7 @@ def _finite(values: ArrayLike) -> NDArray:
 
 
 def _features_in_words(
-    values: ArrayLike, hop_seconds: float, name: str, ylabel: str = "Coefficient"
+    values: ArrayLike, hop_seconds: float, name: str, ylabel: str = "Coefficient", first: int = 0
 ) -> str:
     """Say how many features and frames (feature, frame) there are, and what varies most.
 
@@ -120,10 +123,11 @@ coefficient 0; coefficient 0 varies most, 1 least.'
     spread, feature = values.std(axis=1), ylabel.lower()
     text = f"Features of {name}: {count} by {frames} frames, one every {1000 * hop_seconds:g} ms; "
     text += f"values {values.min():.3g} to {values.max():.3g}, "
-    text += f"largest at {frame * hop_seconds:.2f} s in {feature} {top}"
+    text += f"largest at {frame * hop_seconds:.2f} s in {feature} {top + first}"
     if spread.max() == spread.min():
         return text + "."
-    return f"{text}; {feature} {spread.argmax()} varies most, {spread.argmin()} least."
+    most, least = spread.argmax() + first, spread.argmin() + first
+    return f"{text}; {feature} {most} varies most, {least} least."
 
 
 def _checked_bank(bank: ArrayLike) -> NDArray:

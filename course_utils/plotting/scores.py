@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from numpy.typing import ArrayLike, NDArray
 
-from course_utils.plotting.base import array, line_style, new_axes, note, with_grid
+from course_utils.plotting.base import array, curve_style, line_style, new_axes, note, with_grid
 
 _SPLITS = ("train", "validation", "test")
 
@@ -145,6 +145,80 @@ def _against_in_words(x: ArrayLike, curves: Mapping[str, ArrayLike], xlabel: str
         at = (f"{how}, {100 * values[i]:.0f} %, at {x[i]:g}" for how, i in points.items())
         texts.append(f"{name} {', '.join(at)}")
     return f"Accuracy against {xlabel}: {'; '.join(texts)}."
+
+
+def trade_off(
+    named: ArrayLike, refused: ArrayLike, chosen: float, ax: Axes | None = None
+) -> Axes:
+    """Draw, for each threshold, how many commands pass it rightly, and how much else does not.
+
+    Parameters
+    ----------
+    named : array (clips,)
+        The probability with which each command was named; 0 where another one was.
+    refused : array (sounds,)
+        The probability of the best word for each sound that is no command.
+    chosen : float
+        The threshold, from 0 to 1.
+    ax : matplotlib Axes, optional
+        Most certainties lie close to 1: the axis is stretched there.
+    """
+    named, refused = array(named, float), array(refused, float)
+    ax = new_axes(7, 2.8) if ax is None else ax
+    thresholds = 1 - np.geomspace(0.999, 1e-4, 100)
+    curves = {
+        "commands named rightly": [100 * (named >= t).mean() for t in thresholds],
+        "other sounds refused": [100 * (refused < t).mean() for t in thresholds],
+    }
+    for i, (name, curve) in enumerate(curves.items()):
+        ax.plot(1 - thresholds, curve, label=name, **curve_style(i))
+    ax.axvline(1 - chosen, color="0.35", linestyle=":", label=f"chosen: {chosen:.3f}")
+    ax.set_xscale("log")
+    ax.set_xticks([1, 0.5, 0.1, 0.01, 0.001], ["0", "0.5", "0.9", "0.99", "0.999"])
+    ax.invert_xaxis()
+    ax.set(xlabel="Threshold", ylabel="Share (%)", ylim=(0, 102))
+    ax.legend(frameon=False)
+    note(ax, f"At the threshold {chosen:.3f}, {(named >= chosen).mean():.0%} of the commands are "
+         f"named rightly and {(refused < chosen).mean():.0%} of other sounds are refused; without "
+         f"one {curves['commands named rightly'][0]:.0f} % and none.")
+    return with_grid(ax)
+
+
+def predictions(said: Mapping[str, float | None], truth: Mapping[str, float]) -> Axes:
+    """Draw what was predicted beside what came out, and print both.
+
+    Parameters
+    ----------
+    said : dict of str to float or None
+        The student's shares, from 0 to 1; None where nothing was said.
+    truth : dict of str to float
+        The same questions in the same order.
+
+    Raises
+    ------
+    ValueError
+        If a question has no answer here, or a prediction is no share.
+    """
+    if set(said) != set(truth):
+        raise ValueError(f"predicted were {', '.join(said)}, but measured {', '.join(truth)}")
+    wrong = [value for value in said.values() if value is not None and not 0 <= value <= 1]
+    if wrong:
+        raise ValueError(f"your prediction is a share, such as 0.8, not {wrong[0]!r}")
+    ax = new_axes(7, 0.6 + 0.4 * len(truth))
+    for row, (question, value) in enumerate(truth.items()):
+        guess = said[question]
+        words = "nothing" if guess is None else f"{guess:.0%}"
+        print(f"{question}: you said {words}, it is {value:.1%}")
+        if guess is not None:
+            ax.plot([100 * guess, 100 * value], [row, row], color="0.7", zorder=1)
+            label = "you said" if row == 0 else None
+            ax.plot(100 * guess, row, "o", mfc="white", mec="#D55E00", label=label)
+        ax.plot(100 * value, row, "s", color="#0072B2", label="it is" if row == 0 else None)
+        note(ax, f"{question}: predicted {words}, measured {value:.0%}.")
+    ax.set_yticks(range(len(truth)), list(truth))
+    ax.set(xlabel="Share (%)", xlim=(-2, 102), ylim=(len(truth) - 0.5, -0.5))
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return with_grid(ax, "x")
 
 
 def confusion_matrix(

@@ -47,7 +47,9 @@ def collected(*roots: Callable) -> dict[str, str]:
         for name, value in _reached(item):
             if name.isupper() and _is_constant(value):
                 found[name] = _short_hash(repr(value))
-            elif isinstance(value, types.FunctionType | type | functools.partial):
+            elif isinstance(value, types.FunctionType | type | functools.partial) or hasattr(
+                value, "__wrapped__"  # a function that remembers what it has computed
+            ):
                 waiting.append(_unwrapped(value))
             else:  # an object of the notebook, such as the table of letters: its class counts
                 waiting.append(type(value))

@@ -172,6 +172,13 @@ class Training:
                     self._log.add_text(name, text, self.done)
             self._save()
 
+    def scored(self, train: tuple[float, float], validation: tuple[float, float]) -> None:
+        """End an epoch of a classifier: mean loss and accuracy of both parts; see `update`."""
+        self.update(
+            score=validation[1], train_loss=train[0], validation_loss=validation[0],
+            train_accuracy=train[1], validation_accuracy=validation[1],
+        )
+
     def result(self) -> dict[str, Any]:
         """Weights of the best and the last whole epoch, history and what else was kept."""
         if not self._parts:

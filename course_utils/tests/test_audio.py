@@ -358,3 +358,23 @@ def test_load_clip_gives_what_the_models_want():
     assert loudest_frequency(waveform[0, :8_000].numpy(), RATE) == 440
     assert not waveform[0, 8_000:].any()
     assert audio.load_clip(encoded(), RATE).shape == (1, RATE)
+
+
+def test_a_folder_is_read_in_order_and_a_broken_file_is_named(tmp_path, capsys):
+    for name in ("b.wav", "a/c.FLAC"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        audio.write(tmp_path / name.lower(), torch.full((1, 800), 0.1), 16_000)
+    (tmp_path / "a/c.flac").rename(tmp_path / "a/c.FLAC")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    (tmp_path / "notes.txt").write_text("no sound")
+    found = [(path.name, tuple(waveform.shape), rate)
+             for path, waveform, rate in audio.read_folder(tmp_path)]  # fmt: skip
+    assert found == [("c.FLAC", (1, 800), 16_000), ("b.wav", (1, 800), 16_000)]
+    assert capsys.readouterr().out.startswith("broken.wav       left out: broken.wav is not audio")
+
+
+def test_a_file_is_a_folder_of_one_and_a_missing_one_is_named(tmp_path):
+    file = audio.write(tmp_path / "a.wav", torch.full((1, 800), 0.1), 16_000)
+    assert [path for path, _, _ in audio.read_folder(file)] == [file]
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .*nowhere"):
+        list(audio.read_folder(tmp_path / "nowhere"))

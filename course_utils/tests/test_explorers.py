@@ -167,7 +167,7 @@ def test_explorers_refuse_clips_without_labels(clips, labels):
 # --- augmentation -----------------------------------------------------------------------------
 
 EFFECTS = {
-    "Shift": (lambda x, ms: shifted(x, round(16 * ms)), -300, 300, 10, 0, "ms"),
+    "Shift": (lambda x, ms: shifted(x[0], round(16 * float(ms)))[None], -300, 300, 10, 0, "ms"),
     "Gain": (lambda x, factor: x * factor, 0, 2, 0.1, 1, ""),
 }
 
@@ -254,7 +254,7 @@ def test_augmentation_explorer_shows_what_the_model_hears():
 
 
 def test_augmentation_explorer_lets_a_clip_change_its_length():
-    effects = {"Speed": (lambda x, v: x[:, :: round(v)], 1, 2, 1, 1, "times")}
+    effects = {"Speed": (lambda x, v: x[..., :: round(float(v))], 1, 2, 1, 1, "times")}
     explorer = interactive.AugmentationExplorer([tone(1)], ["a"], effects)
     explorer.sliders["Speed"].value = 2
     assert "a, Speed 2 times: 0.50 s" in explorer.words
@@ -268,7 +268,7 @@ def test_augmentation_explorer_lets_a_clip_change_its_length():
         (lambda x, value: None, "effect 'Bad' returned no waveform (1, time): "),
         (lambda x, value: x[..., :0], "effect 'Bad' returned no waveform (1, time): the clip is"),
         (lambda x, value: x / 0, "NaN or inf"),
-        (lambda x, value: torch.cat([x, x]), "got shape (2, 8000)"),
+        (lambda x, value: torch.cat([x, x]), "got shape (2, 1, 8000)"),
     ],
 )
 def test_augmentation_explorer_says_what_an_effect_did_wrong(pages, function, message):

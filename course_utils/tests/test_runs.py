@@ -353,7 +353,7 @@ def stage_3(space, generator):
     def ready(waveforms):
         return space["prepare"](waveforms, spread)
 
-    data = [(x, torch.arange(24) % 3), (x[:6], torch.arange(6) % 3), noises, ready]
+    data = [(x, torch.arange(24) % 3), (x[:6], torch.arange(6) % 3), noises, ready, None]
     settings = {"epochs": 3, "batch_size": 8, "peak": 0.01, "schedule": "one cycle", "seed": 1}
     return space["SpeechLSTM"], {"classes": 3}, data, settings | {"effects": space["EFFECTS"]}
 

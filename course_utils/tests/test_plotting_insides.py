@@ -1,0 +1,108 @@
+"""Plots of cosines and of memories: what they draw, what they say, what they refuse."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from course_utils import plotting
+from course_utils.plotting.base import figure_of, taken_notes
+
+RATE = 16_000
+SIZE = 512
+TIMES = np.arange(SIZE) / RATE
+N = np.arange(40)[:, None] + 0.5
+COSINES = np.sqrt(2 / 40) * np.cos(np.pi / 40 * N * np.arange(40))
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def said(place):
+    return taken_notes(figure_of(place))
+
+
+def test_a_window_lowers_what_is_far_from_the_tone():
+    tone = np.sin(2 * np.pi * 1010 * TIMES)
+    axes = plotting.windows(tone, {"cut": np.ones(SIZE), "Hann": np.hanning(SIZE)}, RATE)
+    cut, hann = (line.get_ydata() for line in axes[1].lines)
+    assert cut.max() == pytest.approx(-1, abs=1.5)
+    assert cut[128:].max() > hann[128:].max() + 40
+    assert "dB remain with cut" in said(axes)
+
+
+def test_fourier_adds_up_where_the_frame_swings_along():
+    frame = np.hanning(SIZE) * np.sin(2 * np.pi * 500 * TIMES + 1)
+    axes = plotting.fourier(torch.from_numpy(frame), RATE, [16, 25])
+    words = said(axes)
+    right = np.abs(np.fft.rfft(frame))
+    assert f"a cosine of 500 Hz: the sum is {right[16]:.1f}" in words
+    assert right[16] > 100 > 1 > right[25]
+    assert [ax.get_title() for ax in axes[0]] == ["Bin 16: 500 Hz", "Bin 25: 781 Hz"]
+
+
+def test_each_cosine_changes_its_sign_as_often_as_its_number_says():
+    ax = plotting.cosines(COSINES, [0, 1, 3, 12])
+    assert said(ax).endswith("0: 0, 1: 1, 3: 3, 12: 12.")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "3", "12"]
+
+
+def test_what_is_rebuilt_is_compared_with_the_levels():
+    levels = np.linspace(-40, 0, 40)
+    ax = plotting.rebuilt(levels, {"all": levels, "mean": np.full(40, levels.mean())})
+    words = said(ax)
+    assert "all: 0.0 dB off" in words
+    assert f"mean: {levels.std():.1f} dB off" in words
+
+
+def test_the_cell_is_told_in_words():
+    assert "The memory c runs straight through" in said(plotting.lstm_cell())
+
+
+def test_memories_stand_side_by_side():
+    likely = {"no": torch.linspace(0, 1, 51), "on": torch.linspace(1, 0.2, 51)}
+    clips = {name: (torch.randn(12, 51), torch.randn(51, 4), likely) for name in ("a", "b")}
+    axes = plotting.memories(clips, 0.02)
+    assert axes.shape == (3, 2)
+    assert len(axes[1, 0].lines) == 4
+    words = said(axes)
+    assert "a: no at most 100 % at 1.00 s, at the end 100 %." in words
+    assert "b: on at most 100 % at 0.00 s, at the end 20 %." in words
+
+
+@pytest.mark.parametrize(("log", "scale"), [(True, "log"), (False, "linear")])
+def test_what_fades(log, scale):
+    ax = plotting.fading([5, 80], {"plain": [0.1, 0.0]}, ylabel="Left", log=log)
+    assert ax.get_yscale() == scale
+    assert "plain: 0.1 after 5 frames, 0 after 80." in said(ax)
+
+
+def test_a_threshold_trades_one_share_for_the_other():
+    ax = plotting.trade_off(torch.tensor([0.99, 0.8, 0.0]), torch.tensor([0.95, 0.2]), 0.9)
+    assert "33% of the commands are named rightly and 50% of other sounds are refused" in said(ax)
+    named, refused = (line.get_ydata() for line in ax.lines[:2])
+    assert (np.diff(named) <= 0).all()
+    assert (np.diff(refused) >= 0).all()
+
+
+def test_predictions_stand_beside_what_came_out(capsys):
+    ax = plotting.predictions({"quiet": 0.5, "noise": None}, {"quiet": 0.97, "noise": 0.3})
+    assert capsys.readouterr().out.splitlines() == [
+        "quiet: you said 50%, it is 97.0%",
+        "noise: you said nothing, it is 30.0%",
+    ]
+    assert said(ax).startswith("quiet: predicted 50%, measured 97%.")
+
+
+@pytest.mark.parametrize(
+    ("guess", "message"), [({"quiet": 97}, "a share, such as 0.8, not 97"), ({"loud": 0.5}, "loud")]
+)
+def test_a_prediction_that_cannot_be_is_named(guess, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.predictions(guess, {"quiet": 0.97})
