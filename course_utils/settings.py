@@ -14,7 +14,7 @@ variable                   meaning                                              
 ``COURSE_RESULTS``         JSON file of results                                       in data folder
 ``COURSE_OFFLINE``         1: open no socket                                          0
 ``COURSE_QUICK``           1: a run of seconds that records nothing                   0
-``COURSE_SWEEPS``          1: run sweeps in full, minutes long, for measurements      0
+``COURSE_SWEEPS``          1: run all sweeps, minutes long; or a part of their names   0
 =========================  =========================================================  ==============
 
 A path may stand in quotes or be an address that begins with ``file://``; the case of a name
@@ -168,9 +168,20 @@ def offline() -> bool:
     return _flag("COURSE_OFFLINE")
 
 
-def sweeps() -> bool:
-    """True if ``COURSE_SWEEPS=1``: notebooks run their sweeps in full, for the measurements."""
-    return _flag("COURSE_SWEEPS")
+def sweeps(name: str = "") -> bool:
+    """Whether a notebook runs a sweep in full, for the measurements: all with ``COURSE_SWEEPS=1``.
+
+    Another text than 0 or 1 stands for the sweeps with it in their names; ``|`` is an *or*.
+
+    Parameters
+    ----------
+    name : str
+        Of the sweep or of a variant in it.
+    """
+    wanted = os.environ.get("COURSE_SWEEPS", "").strip()
+    if wanted.lower() in ("", "0", "1", "true", "false", "yes", "no", "on", "off"):
+        return _flag("COURSE_SWEEPS")
+    return any(part.strip() in name for part in wanted.split("|")) if name else False
 
 
 def quick() -> bool:

@@ -58,43 +58,46 @@ def lstm_cell(ax: Axes | None = None) -> Axes:
 
 
 def memories(
-    clips: Mapping[str, tuple[ArrayLike, ArrayLike, Mapping[str, ArrayLike]]], hop_seconds: float,
-    axes: NDArray | None = None,
+    clips: Mapping[str, tuple[ArrayLike, Mapping[str, ArrayLike], Mapping[str, ArrayLike]]],
+    hop_seconds: float, axes: NDArray | None = None,
 ) -> NDArray:
-    """Draw clips side by side: features, some numbers of the memory, and what is likely so far.
+    """Draw clips side by side: features, numbers of the memory, and what is likely so far.
 
     Parameters
     ----------
     clips : dict
-        Name of a clip to its features (feature, frame), its memory (frame, numbers), and, by word,
-        the probability so far (frame,), a fraction.
+        Name of a clip to its features (feature, frame), its memories by name (frame, numbers),
+        a row of the picture each, and by word the probability so far (frame,), a fraction.
     hop_seconds : float
         Time from one frame to the next, in s.
-    axes : array (3, clips) of matplotlib Axes, optional
+    axes : array (2 + memories, clips) of matplotlib Axes, optional
     """
+    rows = 2 + max(len(memories) for _, memories, _ in clips.values())
     if axes is None:
-        size = (4.4 * len(clips), 6)
-        axes = new_axes(*size, len(clips), 3, sharex=True, sharey="row", squeeze=False)
-    for column, (name, (values, memory, likely)) in zip(axes.T, clips.items(), strict=True):
+        size = (4.4 * len(clips), 1.9 * rows)
+        axes = new_axes(*size, len(clips), rows, sharex=True, sharey="row", squeeze=False)
+    for column, (name, (values, memories, likely)) in zip(axes.T, clips.items(), strict=True):
         features(values, hop_seconds, column[0], colorbar=False, title=name, name=name)
-        memory = array(memory, float)
-        times = hop_seconds * np.arange(len(memory))
-        for i in range(memory.shape[1]):
-            column[1].plot(times, memory[:, i], **curve_style(i))
-        for i, (word, values) in enumerate(likely.items()):
-            values = array(values, float)
-            column[2].plot(times, 100 * values, label=word, **curve_style(i))
-            note(axes, f"{name}: {word} at most {100 * values.max():.0f} % at "
-                 f"{times[values.argmax()]:.2f} s, at the end {100 * values[-1]:.0f} %.")
-        column[0].set_xlabel("")
-        column[2].set(xlabel="Time (s)", ylim=(-2, 102))
-        for ax in column[1:]:
-            with_grid(ax)
-    for ax, label in zip(axes[:, 0], ("Feature", "Memory $c$", "Likely so far (%)"), strict=True):
-        ax.set_ylabel(label)
-    for ax in axes[0, 1:]:
+        column[0].set(xlabel="", ylabel="Feature")
+        for ax, (place, memory) in zip(column[1:-1], memories.items(), strict=True):
+            memory = array(memory, float)
+            times = hop_seconds * np.arange(len(memory))
+            for i in range(memory.shape[1]):
+                ax.plot(times, memory[:, i], **curve_style(i))
+            with_grid(ax).set_ylabel(place)
+            note(axes, f"{name}, {place}: {memory.shape[1]} numbers, from {memory.min():.1f} to "
+                 f"{memory.max():.1f}, at the end {np.abs(memory[-1]).max():.1f} off zero at most.")
+        for i, (word, share) in enumerate(likely.items()):
+            share = array(share, float)
+            times = hop_seconds * np.arange(len(share))
+            column[-1].plot(times, 100 * share, label=word, **curve_style(i))
+            best, end = share.argmax(), 100 * share[-1]
+            note(axes, f"{name}: {word} at most {100 * share[best]:.0f} % at {times[best]:.2f} s, "
+                 f"at the end {end:.0f} %.")
+        column[-1].set(xlabel="Time (s)", ylabel="Likely so far (%)", ylim=(-2, 102))
+        with_grid(column[-1]).legend(frameon=False)
+    for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
-    axes[2, -1].legend(frameon=False)
     return axes
 
 

@@ -94,7 +94,7 @@ def fourier(
         lower.set(xlabel="Time (ms)", ylabel="Product", ylim=(-1.05, 1.05))
         lower.set_title(f"sum {product.sum():.1f}", fontsize=9)
         note(upper, f"A frame times a cosine of {hz:.0f} Hz: the sum is {product.sum():.1f}.")
-    axes[0, 0].legend(frameon=False, loc="upper right")
+    axes[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     for ax in axes.flat:
         with_grid(ax)
     return axes

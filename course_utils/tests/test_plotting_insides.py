@@ -67,11 +67,13 @@ def test_the_cell_is_told_in_words():
 
 def test_memories_stand_side_by_side():
     likely = {"no": torch.linspace(0, 1, 51), "on": torch.linspace(1, 0.2, 51)}
-    clips = {name: (torch.randn(12, 51), torch.randn(51, 4), likely) for name in ("a", "b")}
+    kept = {"first": torch.randn(51, 4), "top": torch.ones(51, 2)}
+    clips = {name: (torch.randn(12, 51), kept, likely) for name in ("a", "b")}
     axes = plotting.memories(clips, 0.02)
-    assert axes.shape == (3, 2)
+    assert axes.shape == (4, 2)
     assert len(axes[1, 0].lines) == 4
     words = said(axes)
+    assert "a, top: 2 numbers, from 1.0 to 1.0, at the end 1.0 off zero at most." in words
     assert "a: no at most 100 % at 1.00 s, at the end 100 %." in words
     assert "b: on at most 100 % at 0.00 s, at the end 20 %." in words
 

@@ -134,3 +134,20 @@ def test_only_settings_reads_variables_of_the_course():
         if "tests" not in path.parts and pattern.search(path.read_text(encoding="utf-8"))
     ]
     assert readers == ["settings.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", ""),
+        ("0", ""),
+        ("1", "all effects, no memory|order|dropout|"),
+        ("memory | order", "all effects, no memory|order"),
+    ],
+)
+def test_sweeps_run_all_or_by_a_part_of_their_names(monkeypatch, text, wanted):
+    monkeypatch.setenv("COURSE_SWEEPS", text)
+    names = ["all effects, no memory", "order", "dropout", ""]
+    assert [name for name in names if settings.sweeps(name)] == (
+        wanted.split("|") if wanted else []
+    )
