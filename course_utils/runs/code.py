@@ -6,11 +6,14 @@ import dis
 import functools
 import hashlib
 import inspect
+import json
 import linecache
 import textwrap
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import torch
 
 
 def collected(*roots: Callable) -> dict[str, str]:
@@ -54,6 +57,27 @@ def collected(*roots: Callable) -> dict[str, str]:
             else:  # an object of the notebook, such as the table of letters: its class counts
                 waiting.append(type(value))
     return dict(sorted(found.items()))
+
+
+def key(about: Mapping[str, Any], data: Any) -> str:
+    """Twelve characters that change with all that decides what is learnt."""
+    decides = {key: value for key, value in about.items() if key not in ("name", "notebook")}
+    text = json.dumps([decides, _sizes(data)], sort_keys=True, default=_tensor_text)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _tensor_text(tensor: torch.Tensor) -> str:
+    content = hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
+    return f"{tuple(tensor.shape)} {content}"
+
+
+def _sizes(data: Any) -> Any:
+    """How much there is to learn from: shapes of tensors, lengths of lists."""
+    if hasattr(data, "shape"):
+        return list(data.shape)
+    if isinstance(data, list | tuple) and len(data) <= 8:
+        return [_sizes(part) for part in data]
+    return len(data) if hasattr(data, "__len__") else type(data).__name__
 
 
 def source(item: Callable) -> str:

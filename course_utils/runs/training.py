@@ -3,9 +3,7 @@
 import contextlib
 import copy
 import csv
-import hashlib
 import io
-import json
 import math
 import platform
 import shutil
@@ -23,7 +21,7 @@ from torch import nn
 from course_utils import __version__, files, interactive, plotting, settings
 from course_utils.runs import checkpoint as checkpoints
 from course_utils.runs.checkpoint import CheckpointError
-from course_utils.runs.code import collected
+from course_utils.runs.code import collected, key
 
 
 class Training:
@@ -331,7 +329,7 @@ def train_or_load(
         "code": collected(*made_by),
     }
     about = checkpoints.plain(about, "the settings of this training")
-    folder = runs_folder() / f"{name}-{_key(about, data)}"
+    folder = runs_folder() / f"{name}-{key(about, data)}"
     checkpoint = _finished(folder)
     if checkpoint is None:
         with _claimed(folder) as unfinished:
@@ -448,27 +446,6 @@ def _not_saved(error: Exception, consequence: str) -> str:
         f"The checkpoint was not saved ({reason}). {consequence} Free some space, or set "
         "COURSE_RUNS to a folder that you may write to."
     )
-
-
-def _key(about: Mapping[str, Any], data: Any) -> str:
-    """Twelve characters that change with all that decides what is learnt."""
-    decides = {key: value for key, value in about.items() if key not in ("name", "notebook")}
-    text = json.dumps([decides, _sizes(data)], sort_keys=True, default=_tensor_text)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _tensor_text(tensor: torch.Tensor) -> str:
-    content = hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
-    return f"{tuple(tensor.shape)} {content}"
-
-
-def _sizes(data: Any) -> Any:
-    """How much there is to learn from: shapes of tensors, lengths of lists."""
-    if hasattr(data, "shape"):
-        return list(data.shape)
-    if isinstance(data, list | tuple) and len(data) <= 8:
-        return [_sizes(part) for part in data]
-    return len(data) if hasattr(data, "__len__") else type(data).__name__
 
 
 def _notebook(stage: int) -> str:

@@ -261,6 +261,13 @@ def test_one_list_alone_is_none(folder):
     corpus = load(folder, verbose=False)
     assert "no testing_list.txt: split by a hash of the speaker" in corpus.notes
     assert set(corpus.split("validation").speakers) == set(VALIDATION)
+    assert (
+        "validation_list.txt alone is not used, and 1 of its clips are in another part than "
+        "validation: write testing_list.txt too"
+    ) in corpus.notes
+    lists_in(folder, f"yes/{VALIDATION[0]}_nohash_0.wav\n", "")
+    (folder / "testing_list.txt").unlink()
+    assert not [note for note in load(folder, verbose=False).notes if "alone" in note]
 
 
 def test_the_lists_of_the_corpus_decide_however_they_are_written(folder):
@@ -277,7 +284,19 @@ def test_the_lists_of_the_corpus_decide_however_they_are_written(folder):
     assert not [note for note in corpus.notes if "speaker" in note or "lists" in note]
 
 
-@pytest.mark.parametrize("entry", ["yes/{}", "./yes/{}", "yes\\{}", ".\\yes\\{}", "yes//{}"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "yes/{}",
+        "./yes/{}",
+        "yes\\{}",
+        ".\\yes\\{}",
+        "yes//{}",
+        "/yes/{}",
+        "/home/anna/yes/{}",
+        "C:\\words\\yes\\{}",
+    ],
+)
 def test_one_entry_of_a_list(folder, entry):
     lists_in(folder, entry.format(f"{TRAIN[0]}_nohash_0.wav"), "")
     corpus = load(folder, verbose=False)
@@ -494,7 +513,8 @@ def test_a_folder_of_texts_is_no_corpus(tmp_path):
     (tmp_path / "yes" / ".hidden.wav").write_text("x")
     assert refused(tmp_path) == (
         f"{tmp_path.resolve()} is not in the layout of Speech Commands: it should hold one folder "
-        "a word, such as yes/ and no/, with WAV files in them. It holds a.txt, b.txt, yes."
+        "a word, such as yes/ and no/, with WAV files in them. It holds a.txt, b.txt, yes. "
+        "Its folders hold 1 file, such as yes/notes.txt: none of .wav, .flac, .mp3."
     )
 
 
@@ -567,7 +587,7 @@ def test_a_folder_in_place_of_a_clip_is_left_out_and_named(folder):
 
 def test_a_link_that_leads_nowhere_is_left_out_and_named(folder):
     (folder / "yes" / "x.wav").symlink_to(folder / "gone.wav")
-    left_out(folder, "yes/x.wav", "does not exist. Check the folder and the spelling.")
+    left_out(folder, "yes/x.wav", f"is a link to {folder / 'gone.wav'}, which does not exist.")
 
 
 def test_a_clip_that_may_not_be_read_is_left_out_and_named(folder, monkeypatch):
