@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ipywidgets
 import numpy as np
@@ -25,8 +25,9 @@ class BeamExplorer(Explorer):
         The name of each symbol.
     hop_seconds : float
         Time from one frame to the next, in s.
-    steps : sequence of lists of (prefix, log_prob)
-        The beams after each frame; a prefix is a str, or indices of symbols.
+    steps : sequence of lists of (prefix, log_prob), or a callable
+        The beams after each frame; a prefix is a str, or indices of symbols. A callable is asked
+        for them: ``steps(frames)`` searches in the frames so far.
     blank : int
         The index of the blank of CTC.
 
@@ -41,9 +42,12 @@ class BeamExplorer(Explorer):
 
     def __init__(
         self, frames: torch.Tensor, symbols: Sequence[str], hop_seconds: float,
-        steps: Sequence[Sequence[tuple]], blank: int = 0,
+        steps: Sequence[Sequence[tuple]] | Callable[[torch.Tensor], Sequence[tuple]],
+        blank: int = 0,
     ):
 
+        if callable(steps):
+            steps = [steps(frames[: count + 1]) for count in range(len(frames))]
         self._frames, self._symbols = array(frames, float), list(symbols)
         self._hop, self._steps, self._blank = hop_seconds, list(steps), blank
         posteriors_in_words(self._frames, symbols, hop_seconds, "a clip", blank)  # valid?

@@ -19,23 +19,34 @@ from course_utils.plotting.clips import (
     players,
     waveform,
 )
-from course_utils.plotting.frames import features, filterbank, kernels
+from course_utils.plotting.frames import features, filterbank, hidden_parts, kernels
 from course_utils.plotting.insides import fading, lstm_cell, memories
-from course_utils.plotting.letters import alignment, posteriors
+from course_utils.plotting.letters import (
+    aligned_words,
+    alignment,
+    learning_by_heart,
+    learning_to_write,
+    posteriors,
+)
+from course_utils.plotting.paths import forward_table, forward_values, paths, prefix_tree, trellis
 from course_utils.plotting.scores import (
     accuracy_against,
     confusion_matrix,
     learning_curves,
     predictions,
+    rates_by_speaker,
     trade_off,
 )
 from course_utils.plotting.waves import cosines, fourier, rebuilt, windows
 
 __all__ = [
-    "accuracy_against", "alignment", "class_balance", "clip_lengths", "confusion_matrix", "cosines",
-    "fading", "features", "filterbank", "fourier", "kernels", "learning_curves", "log_mel",
-    "lstm_cell", "memories", "note", "player", "players", "posteriors", "predictions", "rebuilt",
-    "show", "trade_off", "use_fonts_for", "use_style", "waveform", "windows",
+    "accuracy_against", "aligned_words", "alignment", "class_balance", "clip_lengths",
+    "confusion_matrix", "cosines", "fading", "features", "filterbank", "forward_table",
+    "forward_values", "fourier", "hidden_parts", "kernels", "learning_by_heart",
+    "learning_curves", "learning_to_write", "log_mel", "lstm_cell", "memories", "note", "paths",
+    "player", "players", "posteriors", "predictions", "prefix_tree", "rates_by_speaker",
+    "rebuilt", "show", "trade_off", "trellis", "use_fonts_for", "use_style", "waveform",
+    "windows",
 ]
 
 use_style()

@@ -98,6 +98,35 @@ def features(
     return ax
 
 
+def hidden_parts(
+    versions: ArrayLike, valid: int, hop_seconds: float
+) -> Sequence[Axes]:
+    """Draw versions of one clip of which parts are hidden, and where its padding begins.
+
+    Parameters
+    ----------
+    versions : array (version, feature, frame)
+        Around 0; drawn from -3 to 3.
+    valid : int
+        How many frames come before the padding.
+    hop_seconds : float
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    versions = array(versions, float)
+    axes = np.atleast_1d(new_axes(5 * len(versions), 2.4, len(versions)))
+    for number, (ax, version) in enumerate(zip(axes, versions, strict=True), start=1):
+        style = {"ylabel": "Mel band", "colorbar": False, "name": f"version {number}"}
+        features(version, hop_seconds, ax, vmin=-3, vmax=3, **style)
+        ax.axvline((valid - 0.5) * hop_seconds, color="0.2", linestyle=":")
+        empty = version[:, :valid] == 0
+        note(ax, f"Hidden in version {number}: {int(empty.all(axis=1).sum())} bands and "
+             f"{int(empty.all(axis=0).sum())} of {valid} frames; padding from there on.")
+    return axes
+
+
 def _finite(values: ArrayLike) -> NDArray:
 
     values = picture(values)

@@ -1,14 +1,16 @@
 """Plots of letters: probabilities of symbols, and where each letter is spoken."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from course_utils.plotting.base import checked_rate, new_axes, note, samples_of
-from course_utils.plotting.clips import waveform
+from course_utils.plotting.base import checked_rate, new_axes, note, samples_of, show
+from course_utils.plotting.clips import log_mel, waveform
 from course_utils.plotting.frames import checked_hop, frame_edges, picture
 
 #: A symbol is drawn where its probability exceeds this in some frame.
@@ -125,6 +127,44 @@ Longest: o; least sure: o, 60 %.'
     return text + f"{100 * weakest[3]:.0f} %."
 
 
+def aligned_words(
+    clip: ArrayLike, sample_rate: float, spans: Sequence[tuple[str, float, float, float]],
+    name: str = "a clip",
+) -> list[tuple[NDArray, str]]:
+    """Show an alignment above the spectrogram, cut between words, and return the pieces.
+
+    Parameters
+    ----------
+    clip, sample_rate, spans, name
+        As of :func:`alignment`; a span of a space ends a word.
+
+    Returns
+    -------
+    list of (samples (time,), word)
+    """
+    samples, rate = samples_of(clip), checked_rate(sample_rate)
+    words, ends = [""], []
+    for letter, _, end, _ in sorted(spans, key=lambda span: span[1:3]):
+        if letter == " ":
+            words.append("")
+            ends.append(end)
+        else:
+            words[-1] += letter
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(10, 4.6), layout="constrained", sharex=True, facecolor="white"
+    )
+    alignment(clip, sample_rate, spans, top, name=name)
+    log_mel(clip, sample_rate, bottom, colorbar=False, n_mels=40, name="the same clip")
+    for end in ends:
+        bottom.axvline(end, color="white", linestyle="--")
+    top.set_xlabel("")
+    cuts = ", ".join(f"{end:.2f}" for end in ends) or "nowhere"
+    show(figure, alt=f"Words cut at {cuts} s, dashed lines in the spectrogram.")
+    edges = [0, *(int(rate * end) for end in ends), samples.size]
+    pieces = [samples[start:stop] for start, stop in itertools.pairwise(edges)]
+    return list(zip(pieces, words, strict=True))
+
+
 def _probabilities(
     log_probs: ArrayLike, symbols: Sequence[str], blank: int
 ) -> tuple[NDArray, list[str]]:
@@ -206,6 +246,79 @@ def posteriors(
     ax.figure.colorbar(drawn, ax=ax, label="Probability", pad=0.02)
     note(ax, posteriors_in_words(log_probs, symbols, hop_seconds, name, blank))
     return ax
+
+
+def learning_to_write(
+    steps: Mapping[int, ArrayLike], symbols: Sequence[str], hop_seconds: float, blank: int = 0
+) -> Sequence[Axes]:
+    """Draw the probabilities of one clip at several steps of a training, side by side.
+
+    All pictures have the rows of the last: the blank at the bottom, above it the symbols in the
+    order in which they come.
+
+    Parameters
+    ----------
+    steps : dict of int to array (frame, symbol)
+        Step to log probabilities.
+    symbols : sequence of str
+        The name of each symbol.
+    hop_seconds : float
+        Time from one frame to the next, in s.
+    blank : int
+        The index of the blank of CTC.
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    found = {step: _probabilities(values, symbols, blank) for step, values in steps.items()}
+    last, names = list(found.values())[-1]
+    rows = visible_symbols(last, blank)
+    size = (2.6 * len(found), 0.9 + 0.14 * len(rows))
+    axes = np.atleast_1d(new_axes(*size, len(found)))
+    texts = []
+    for ax, (step, (probabilities, _)) in zip(axes, found.items(), strict=True):
+        edges = frame_edges(len(probabilities), checked_hop(hop_seconds))
+        places = np.arange(len(rows) + 1) - 0.5
+        ax.grid(False)
+        ax.pcolormesh(edges, places, probabilities[:, rows].T, cmap="Blues", vmin=0, vmax=1)
+        ax.set_yticks(range(len(rows)), [_drawn(names[row]) for row in rows], fontsize=7)
+        ax.tick_params(axis="y", length=0)
+        ax.set(xlabel="Time (s)", title=f"Step {step}")
+        share = (probabilities.argmax(axis=1) == blank).mean()
+        with np.errstate(divide="ignore"):
+            written = "".join(names[token] for token in best_path(np.log(probabilities), blank))
+        texts.append(f"at step {step} the blank wins in {share:.0%} of them, best path {written!r}")
+    note(axes, f"Probabilities of {len(rows)} symbols in {len(last)} frames: {'; '.join(texts)}.")
+    return axes
+
+
+def learning_by_heart(losses: Sequence[float], blanks: Sequence[float]) -> Sequence[Axes]:
+    """Draw the loss of each step, and the share of frames in which the blank is the best symbol.
+
+    Parameters
+    ----------
+    losses, blanks : sequence of float
+        A number for each step; shares are fractions.
+
+    Returns
+    -------
+    array of two matplotlib Axes
+    """
+    axes = new_axes(9, 2.6, 2)
+    left, right = axes
+    left.plot(losses)
+    left.set(xlabel="Step", ylabel="Loss per letter")
+    right.plot(100 * np.array(blanks))
+    right.set(xlabel="Step", ylabel="Frames that say nothing (%)", ylim=(0, 103))
+    silent = sum(share > 0.95 for share in blanks)
+    note(left, f"{len(losses)} steps: the loss goes from {losses[0]:.1f} to {losses[-1]:.3f}.")
+    note(
+        right,
+        f"The share of blank frames starts at {blanks[0]:.0%}, is above 95 % at {silent} steps and "
+        f"ends at {blanks[-1]:.0%}.",
+    )
+    return axes
 
 
 def visible_symbols(probabilities: NDArray, blank: int) -> list[int]:

@@ -7,7 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from numpy.typing import ArrayLike, NDArray
 
-from course_utils.plotting.base import array, curve_style, line_style, new_axes, note, with_grid
+from course_utils.plotting.base import (
+    COLOURS,
+    array,
+    curve_style,
+    line_style,
+    new_axes,
+    note,
+    with_grid,
+)
 
 _SPLITS = ("train", "validation", "test")
 
@@ -219,6 +227,33 @@ def predictions(said: Mapping[str, float | None], truth: Mapping[str, float]) ->
     ax.set(xlabel="Share (%)", xlim=(-2, 102), ylim=(len(truth) - 0.5, -0.5))
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return with_grid(ax, "x")
+
+
+def rates_by_speaker(
+    speakers: Mapping[str, tuple[int, int]], ax: Axes | None = None
+) -> Axes:
+    """Draw the error rate of each speaker, the lowest first, and that of all together.
+
+    Parameters
+    ----------
+    speakers : dict of str to (errors, letters)
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = new_axes(8, 2.4) if ax is None else ax
+    rates = sorted(100 * errors / letters for errors, letters in speakers.values())
+    errors, letters = (sum(counts) for counts in zip(*speakers.values(), strict=True))
+    ax.bar(range(1, len(rates) + 1), rates, color=COLOURS[0])
+    ax.axhline(100 * errors / letters, color="0.35", linestyle=":", label="all together")
+    ax.set(xlabel="Speaker, sorted", ylabel="CER (%)")
+    ax.legend(frameon=False)
+    text = f"CER of {len(rates)} speakers: from {rates[0]:.1f} to {rates[-1]:.1f} %, half of them "
+    text += f"below {np.median(rates):.1f} %; all together {100 * errors / letters:.1f} %."
+    note(ax, text)
+    return with_grid(ax, "y")
 
 
 def confusion_matrix(

@@ -119,7 +119,19 @@ NGRAM_MISTAKES: dict[str, Callable] = {
         _but(known=lambda m, h: _Grams.padded(m, h[: m.order - 1])),
     "h' is h without its first token, not without its last":
         _but(last=lambda m, known, n: known[len(known) - m.order + 1 :][:n]),
-    "h[-0:] is all of h: h[len(h) - length :]": _but(last=lambda m, known, n: known[-n:]),
+    "for k = 1 the history is empty: h[-0:] is the whole of h; h[len(h) - length :] is right":
+        _but(last=lambda m, known, n: known[-n:]),
+    "for k = 1 the history is empty: h[-0:] is the whole of h, which was never counted": _but(
+        last=lambda m, known, n: known[-n:],
+        followers=lambda m, h: _Grams.followers(m, h) if len(h) < m.order else [],
+    ),
+    "for k = 1 the history is empty: h[-0:] is the whole of h, all order - 1 tokens": _but(
+        last=lambda m, known, n: known[len(known) - (n or m.order - 1) :],
+    ),
+    "for k = 1 the history is empty: h[-0:] is the whole of h, also where order - 1 is 0": _but(
+        last=lambda m, known, n: known[-m.order + 1 :][-n:],
+        followers=lambda m, h: _Grams.followers(m, h) if len(h) < m.order else [],
+    ),
     "count(h, s) / count(h), without the order below":
         _but(mixed=lambda m, c, n, p: c / n if n else p),
     "divide by count(h) + weight: weight once, not for each symbol":

@@ -144,7 +144,13 @@ def _fault(kind: str, expected: Any, got: Any) -> None:
     fail(expected, got, _FAULTS[kind][0])
 
 
-@check("4.3", dict(_FAULTS.values()), draws=False)
+@check(
+    "4.3", dict(_FAULTS.values()), draws=False,
+    hints={
+        "expects 'from' to be less than 'to'":
+            "the upper end of torch.randint is excluded: randint(width + 1) draws 0 to width",
+    },
+)
 def spec_augment(answer: Callable) -> None:
     """Masks of their own for each clip, inside its own frames.
 

@@ -148,7 +148,46 @@ class NGram:
         return (same.count(symbol) + self.weight * below) / (len(same) + self.weight)
 """
 
+COUNTED = """
+class NGram:
+    def __init__(self, order, symbols, weight=1.0):
+        self.order, self.symbols, self.weight = order, symbols, weight
+        self.counts = defaultdict(Counter)
+
+    def fit(self, sentences):
+        for sentence in sentences:
+            tokens = (0,) * (self.order - 1) + tuple(sentence)
+            for place in range(self.order - 1, len(tokens)):
+                for k in range(1, self.order + 1):
+                    self.counts[tokens[place - k + 1 : place]][tokens[place]] += 1
+
+    def probability(self, history, symbol):
+        history = (0,) * (self.order - 1) + tuple(history)
+        p = 1 / (self.symbols - 1)
+        for k in range(1, self.order + 1):
+            found = self.counts[history[-(k - 1) :]]
+            p = (found[symbol] + self.weight * p) / (found.total() + self.weight)
+        return p
+"""
+EMPTY = "for k = 1 the history is empty: h[-0:] is the whole of h"
+
 WRONG_ANSWERS["4.15"] = [
+    ("h[-0:] of a history with zeros before it", COUNTED, EMPTY),
+    (
+        "h[-0:] of a history cut to its end",
+        COUNTED.replace(
+            "tuple(history)\n", "tuple(history)\n        history = history[-(self.order - 1) :]\n"
+        ),
+        EMPTY,
+    ),
+    (
+        "h[-0:] of a history of just the right length",
+        COUNTED.replace(
+            "tuple(history)\n",
+            "tuple(history)\n        history = history[len(history) - self.order + 1 :]\n",
+        ),
+        EMPTY,
+    ),
     (
         "counts shared by all models",
         RECURSION.replace("        self.grams = []\n", "").replace(

@@ -176,6 +176,9 @@ NUMPY = SPEC.replace(
 WRONG_ANSWERS["4.3"] = [
     ("NumPy's random numbers", NUMPY, "every random number comes from the generator"),
     ("changes its input", SPEC.replace("(clip * keep)", "(clip.mul_(keep))"), "work on copies"),
+    ("takes the upper end of randint for included",
+        SPEC.replace("torch.randint(most + 1,", "torch.randint(0, most,"),
+        "the upper end of torch.randint is excluded: randint(width + 1)"),
 ]
 
 RIGHT_ANSWERS["4.3"] = [
