@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -235,8 +234,8 @@ def prefix_tree(
             for other in dict.fromkeys((text, text[:-1])):
                 if other in before:
                     ends = [before.index(other), row]
-                    style: dict[str, Any] = {"color": "0.6" if other == text else COLOURS[0]}
-                    ax.plot([frame - 0.62, frame - 0.38], ends, linewidth=1.5, **style)
+                    colour = "0.6" if other == text else COLOURS[0]
+                    ax.plot([frame - 0.72, frame - 0.28], ends, "-", color=colour, zorder=0)
             box = {"boxstyle": "round", "facecolor": "#FFFFFF", "edgecolor": "0.5"}
             label = f"{_written(text, symbols)}  {math.exp(score):.2f}"
             ax.text(frame, row, label, ha="center", va="center", fontsize=9, bbox=box)
