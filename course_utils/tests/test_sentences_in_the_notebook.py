@@ -36,7 +36,7 @@ CELLS = (
 def notebook():
     """The names that these cells define; without what they do to the corpus."""
     cells = {cell.id: cell.source for cell in read(NOTEBOOK).cells}
-    names = {}
+    names = {"training_texts": 10 * ["Portez ce vieux whisky au juge blond qui fume."]}
     for name in CELLS:
         source = cells[name]
         if name == "tokens":  # the definitions; what follows is about the corpus
