@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_utils.checks import progress
 from course_utils.checks.state import Snapshot, misplaced_switch, own_chances
 
 #: Likely causes, each with an answer that makes the mistake; one dict for each answer of a check.
@@ -274,13 +275,17 @@ def check(
             try:
                 with own_chances(_OWN_SEED + _seed):
                     function(*answers)
-            except (CheckFailed, NotFilledIn):
+            except CheckFailed:
+                raise
+            except NotFilledIn:
+                progress.point_at(f"Exercise {exercise} is open: the work goes on here.")
                 raise
             except Exception as error:  # an answer of a kind that the check did not foresee
                 cause = "what your answer returns cannot be compared: look at its type and shape"
                 raise CheckFailed("a result like that of the task", raised(error), cause) from error
             finally:
                 _frame = outer
+            progress.solved(exercise, answers)
 
         run.exercise, run.truth = exercise, tuple(truth)
         run.mistakes = [mistakes] if isinstance(mistakes, dict) else list(mistakes)

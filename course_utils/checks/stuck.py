@@ -9,8 +9,10 @@ from pathlib import Path
 
 import IPython
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
 
 from course_utils import exercises, settings
+from course_utils.checks import progress
 
 #: Worked cells with one of these tags are needed by what comes after them.
 _NEEDED = {"needs-for-checks", "needs-later"}
@@ -57,10 +59,57 @@ def load_reference(exercise: str) -> None:
     RuntimeError
         This is no notebook.
     """
-    shell = _shell()
-    shell.run_cell(_exercise(exercise).solution, store_history=False).raise_error()
-    exercises.loaded_references.add(exercise)
+    _run_reference(_shell(), _exercise(exercise))
     print(f"The reference of exercise {exercise} is loaded; the results table will say so.")
+
+
+def show_reference(exercise: str) -> None:
+    """Show the reference solution of an exercise, with the reason for each of its lines.
+
+    It counts as loaded, until the check passes with code of your own.
+
+    Parameters
+    ----------
+    exercise : str
+        Stage and number, such as ``"1.3"``.
+
+    Raises
+    ------
+    FileNotFoundError, KeyError, RuntimeError
+        As :func:`load_reference` does.
+    """
+    _shell()
+    source = _exercise(exercise).solution
+    lines = [line for line in source.split("\n") if not line.strip().startswith("### ")]
+    exercises.loaded_references.add(exercise)
+    code = "\n".join(lines)
+    display({"text/markdown": f"```python\n{code}\n```", "text/plain": code}, raw=True)
+    print(
+        f"The reference of exercise {exercise}; the results table will say that you saw it, until "
+        "its check passes with code of your own."
+    )
+
+
+def _run_reference(shell: InteractiveShell, exercise: exercises.Exercise) -> None:
+    """Define the reference in the notebook, and mark the exercise."""
+    shell.run_cell(exercise.solution, store_history=False).raise_error()
+    exercises.loaded_references.add(exercise.id)
+    names = _defined(exercise.solution)
+    progress.is_reference(exercise.id, [shell.user_ns[name] for name in names])
+
+
+def tell_open_exercises() -> None:
+    """Let a cell that meets an open exercise say in one line which, wherever it is met."""
+    shell = IPython.get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((NotImplementedError,), _told)
+
+
+def _told(shell, kind, error, trace, tb_offset=None) -> None:
+    """What IPython calls for a NotImplementedError: of torch, too, which shows as ever."""
+    if re.match(r"Exercise \d+\.\d+ ", str(error)):
+        error._render_traceback_ = lambda: [f"NotImplementedError: {error}"]
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 def load_before(exercise: str) -> None:
@@ -92,11 +141,11 @@ def load_before(exercise: str) -> None:
             continue
         if all(name in shell.user_ns for name in _defined(cell.source)):
             continue
-        shell.run_cell(cell.source, store_history=False).raise_error()
         if answer:
-            exercises.loaded_references.add(answer.id)
+            _run_reference(shell, answer)
             loaded.append(answer.id)
         else:
+            shell.run_cell(cell.source, store_history=False).raise_error()
             worked += 1
     if loaded:
         print(f"The references of {', '.join(loaded)} are loaded; the results table will say so.")

@@ -3,6 +3,9 @@
 A notebook imports this package as ``checks``.
 """
 
+from functools import partial
+
+from course_utils.checks.progress import progress as progress_of
 from course_utils.checks.stage1.checkpoint import save_and_load
 from course_utils.checks.stage1.data import collate, fit_to_length, split_by_speaker, vocabulary
 from course_utils.checks.stage1.model import log_softmax_and_nll, mlp
@@ -11,7 +14,14 @@ from course_utils.checks.stage1.training import (
     overfit_one_batch,
     training_step,
 )
-from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+from course_utils.checks.stuck import (
+    load_before,
+    load_reference,
+    references,
+    restore_stub,
+    show_reference,
+    tell_open_exercises,
+)
 
 __all__ = [  # noqa: RUF022  in the order of the exercises
     "fit_to_length",  # 1.1
@@ -25,7 +35,12 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "save_and_load",  # 1.9
     "split_by_speaker",  # 1.10
     "load_reference",
+    "show_reference",
     "load_before",
     "restore_stub",
     "references",
+    "progress",
 ]
+
+progress = partial(progress_of, 1)
+tell_open_exercises()

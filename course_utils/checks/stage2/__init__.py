@@ -3,6 +3,9 @@
 A notebook imports this package as ``checks``.
 """
 
+from functools import partial
+
+from course_utils.checks.progress import progress as progress_of
 from course_utils.checks.stage2.convolution import (
     convolve,
     halve_rate,
@@ -13,7 +16,14 @@ from course_utils.checks.stage2.convolution import (
 from course_utils.checks.stage2.network import batch_norm, waveform_cnn
 from course_utils.checks.stage2.prediction import predict
 from course_utils.checks.stage2.training import one_cycle, run_epoch
-from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+from course_utils.checks.stuck import (
+    load_before,
+    load_reference,
+    references,
+    restore_stub,
+    show_reference,
+    tell_open_exercises,
+)
 
 __all__ = [  # noqa: RUF022  in the order of the exercises
     "halve_rate",  # 2.1
@@ -27,7 +37,12 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "one_cycle",  # 2.9
     "predict",  # 2.10
     "load_reference",
+    "show_reference",
     "load_before",
     "restore_stub",
     "references",
+    "progress",
 ]
+
+progress = partial(progress_of, 2)
+tell_open_exercises()

@@ -3,6 +3,9 @@
 A notebook imports this package as ``checks``.
 """
 
+from functools import partial
+
+from course_utils.checks.progress import progress as progress_of
 from course_utils.checks.stage3.augment import (
     add_noise,
     augmentation,
@@ -15,7 +18,14 @@ from course_utils.checks.stage3.cepstrum import dct_matrix, decibels, mel_filter
 from course_utils.checks.stage3.features import frame, power_spectrum
 from course_utils.checks.stage3.recurrent import lstm_cell, speech_lstm
 from course_utils.checks.stage3.training import accumulation, transfer
-from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+from course_utils.checks.stuck import (
+    load_before,
+    load_reference,
+    references,
+    restore_stub,
+    show_reference,
+    tell_open_exercises,
+)
 
 __all__ = [  # noqa: RUF022  in the order of the exercises
     "frame",  # 3.1
@@ -34,7 +44,12 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "augmentation",  # worked
     "accumulation",  # worked
     "load_reference",
+    "show_reference",
     "load_before",
     "restore_stub",
     "references",
+    "progress",
 ]
+
+progress = partial(progress_of, 3)
+tell_open_exercises()

@@ -3,6 +3,9 @@
 A notebook imports this package as ``checks``.
 """
 
+from functools import partial
+
+from course_utils.checks.progress import progress as progress_of
 from course_utils.checks.stage4.batches import collate_sequences, statistics
 from course_utils.checks.stage4.ctc import brute_force, ctc_loss
 from course_utils.checks.stage4.decoding import beam_search, greedy
@@ -14,7 +17,14 @@ from course_utils.checks.stage4.masks import spec_augment
 from course_utils.checks.stage4.network import speech_ctc
 from course_utils.checks.stage4.paths import collapse, feasible
 from course_utils.checks.stage4.text import char_map
-from course_utils.checks.stuck import load_before, load_reference, references, restore_stub
+from course_utils.checks.stuck import (
+    load_before,
+    load_reference,
+    references,
+    restore_stub,
+    show_reference,
+    tell_open_exercises,
+)
 
 __all__ = [  # noqa: RUF022  in the order of the exercises
     "char_map",  # 4.1
@@ -33,7 +43,12 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "beam_search",  # 4.14
     "ngram",  # 4.15
     "load_reference",
+    "show_reference",
     "load_before",
     "restore_stub",
     "references",
+    "progress",
 ]
+
+progress = partial(progress_of, 4)
+tell_open_exercises()
