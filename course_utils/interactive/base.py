@@ -40,10 +40,23 @@ def show_page(page: str, words: str, handle: Any = None) -> Any:
     return handle
 
 
+#: A widget whose kernel was restarted has a class for it; in a notebook that was opened again it
+#: is an element without children, with an error's text.
+_LOST = """<style>
+.jupyter-widgets-disconnected:not(.jupyter-widgets *)::after,
+.jp-OutputArea-output.jupyter-widgets:not(:has(*))::after {
+  content: "Nothing answers here: run this cell again.";
+  font-size: var(--jp-content-font-size1, 14px); padding: 4px; align-self: flex-start;
+}
+.jp-OutputArea-output.jupyter-widgets:not(:has(*)) { font-size: 0; }
+</style>"""
+
+
 def show_widget(widget: ipywidgets.Widget) -> None:
     """Display a widget, with words for pages whose kernel is gone."""
     words = "Buttons stand here when the notebook runs."
     if in_kernel():
+        display({"text/html": _LOST, "text/plain": ""}, raw=True)
         display({**widget._repr_mimebundle_(), "text/plain": words}, raw=True)
 
 
