@@ -1,6 +1,6 @@
 """What every widget shares: a page that is drawn again, and errors in plain words.
 
-A static result always stands first, so that a page without a kernel is complete. Where there is no
+A static result is always part of the page, which is complete without a kernel. Where there is no
 notebook (a script, a test), nothing is shown.
 """
 
@@ -114,19 +114,21 @@ class Explorer:
     """A page that `_render` makes, and again when a control changes: it displays itself."""
 
     page = words = ""
+    _handle = None
 
     def _ipython_display_(self) -> None:
         pass  # as the last line of a cell it adds nothing
 
     def _start(self, *controls: ipywidgets.Widget) -> None:
         self.page, self.words = self._render()
-        self._handle = show_page(self.page, self.words)
         width = max(8, *(0.55 * len(control.description) for control in controls))  # em
         for control in controls:
             control.style.description_width = f"{width:g}em"
             control.layout.width = f"{width + 24:g}em"
             control.observe(self._changed, "value")
+        # Above what they change: a hand on the slider, an eye on the picture.
         show_widget(ipywidgets.VBox(controls))
+        self._handle = show_page(self.page, self.words)
 
     def _changed(self, _change: Any = None) -> None:
         try:

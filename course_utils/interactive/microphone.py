@@ -243,8 +243,8 @@ class ClipCollector(VoicePanel):
         self._saved: list[tuple[Path, torch.Tensor]] = []
         self.word = ipywidgets.Dropdown(options=names, description="Word")
         self.page, self.words = self._render()
-        self._handle = show_page(self.page, self.words)
         super().__init__(self._keep, seconds, sample_rate, [self.word], "Forget the last")
+        self._handle = show_page(self.page, self.words)
 
     def gathered(self, folder: str | Path | None = None, fewest: int = 3) -> dict[str, list]:
         """Clips of each word that has enough of them, recorded here or lying in a folder.

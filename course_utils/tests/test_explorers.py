@@ -86,7 +86,7 @@ def test_feature_explorer_shows_log_mel_and_mfccs_of_the_chosen_clip(pages):
     )
     assert places["2k"] < high < places["4k"]
     assert places["250"] - 1 < low < places["500"]
-    first, controls = pages
+    _style, controls, first = pages
     assert len(first) == 2
     assert len(controls) == 1 and VIEW in controls[0]
     assert len(alts(first[-1]["text/html"])) == 1
@@ -203,7 +203,7 @@ def test_augmentation_explorer_applies_what_is_not_neutral_in_order(pages, monke
     explorer.sliders["Add"].value = 0
     torch.testing.assert_close(played[-1], clip)
     assert "unchanged" in explorer.words
-    first, controls = pages
+    _style, controls, first = pages
     assert len(first) == 5
     assert len(controls) == 1
     assert [slider.description for slider in explorer.sliders.values()] == ["Add", "Scale (times)"]
@@ -278,9 +278,9 @@ def test_augmentation_explorer_says_what_an_effect_did_wrong(pages, function, me
     explorer.sliders["Bad"].value = 1
     assert explorer.words.startswith("That did not work. ValueError: effect 'Bad'")
     assert message in explorer.words
-    assert pages[0][-1]["text/plain"] == explorer.words
+    assert pages[-1][-1]["text/plain"] == explorer.words
     explorer.sliders["Bad"].value = 0
-    assert "unchanged" in pages[0][-1]["text/plain"]
+    assert "unchanged" in pages[-1][-1]["text/plain"]
 
 
 def test_an_error_of_an_effect_is_one_line_that_names_its_place():
@@ -336,7 +336,7 @@ def test_collector_keeps_recordings_and_uploads_by_word(pages, capsys):
     collector = interactive.ClipCollector(["yes", "no"], seconds=0.5)
     assert collector.recorder.seconds == 0.5
     assert collector.words.startswith("Clips in memory: 0 (yes 0, no 0). Your voice stays in the")
-    assert "written to a file only if you call save(folder)" in pages[0][0]["text/html"]
+    assert "written to a file only if you call save(folder)" in pages[2][0]["text/html"]
     send(collector.recorder, tone(0.5, 44100)[0])
     collector.word.value = "no"
     upload(collector, "a.flac", encoded(tone(0.7, 48000), 48000, "FLAC"))
@@ -346,7 +346,7 @@ def test_collector_keeps_recordings_and_uploads_by_word(pages, capsys):
         assert (clip.dtype, clip.shape) == (torch.float32, (1, round(seconds * RATE)))
         middle = slice(800, -800)
         assert torch.allclose(clip[0, middle], tone(seconds)[0, middle], atol=0.02)
-    assert "Clips in memory: 3 (yes 1, no 2)." in pages[0][-1]["text/plain"]
+    assert "Clips in memory: 3 (yes 1, no 2)." in pages[2][-1]["text/plain"]
     assert "Kept: no, clip 1: 0.70 s, peak 0.50." in capsys.readouterr().out
     assert collector.recorder.status == "Recorded 0.5 s, peak 0.50 of 1."
     assert collector.upload.value == ()
@@ -462,9 +462,9 @@ def test_beam_explorer_follows_the_frames(pages):
     assert {"a", "ab", "a␣"} <= {text.get_text() for text in right.texts}
     explorer.frame.value = 0
     assert "(nothing yet)" in {t.get_text() for t in explorer._figure.axes[1].texts}
-    assert len(pages) == 2
-    assert len(pages[0]) == 3
-    assert alts(pages[0][-1]["text/html"])
+    assert len(pages) == 3
+    assert len(pages[-1]) == 3
+    assert alts(pages[-1][-1]["text/html"])
 
 
 def test_beam_explorer_draws_at_most_eight_beams_and_copes_with_zero_probability():
@@ -540,7 +540,7 @@ def test_a_page_is_complete_without_a_browser():
         ("101 frames", "yes, unchanged", "best of 1 beam is", "Clips in memory: 0"),
         strict=True,
     ):
-        first, controls = cell.outputs
+        _style, controls, first = cell.outputs
         assert words in first.data["text/plain"]
         assert bool(alts(first.data["text/html"])) == ("Clips" not in words)
         assert controls.data["text/plain"] == "Buttons stand here when the notebook runs."

@@ -377,7 +377,7 @@ def test_explorer_shows_the_shifted_clip_and_what_is_heard(pages, monkeypatch):
     assert torch.equal(given[-1], shifted(clips[1], 1600))
     explorer.shift.value = -300
     assert torch.equal(given[-1], shifted(clips[1], -4800))
-    first, controls = pages
+    _style, controls, first = pages
     assert len(first) == 4
     assert len(controls) == 1
     (alt,) = alts(first[-1]["text/html"])
@@ -394,9 +394,9 @@ def test_explorer_says_an_error_of_predict_in_one_line(pages):
 
     explorer = interactive.ShiftExplorer([torch.ones(1, 1600)], ["yes"], predict)
     explorer.shift.value = 10
-    assert "ZeroDivisionError: division by zero (line" in pages[0][-1]["text/plain"]
+    assert "ZeroDivisionError: division by zero (line" in pages[-1][-1]["text/plain"]
     explorer.shift.value = -10
-    assert "yes 100 %" in pages[0][-1]["text/plain"]
+    assert "yes 100 %" in pages[-1][-1]["text/plain"]
 
 
 # --- in a kernel ------------------------------------------------------------------------------
@@ -422,11 +422,11 @@ def test_a_page_is_complete_without_a_browser():
     assert [output.output_type for output in training] == ["display_data", "error"]
     assert "Epoch 3/3" in alts(training[0].data["text/html"])[0]
     assert (voice[0].name, voice[0].text) == ("stdout", "heard (1, 16000)\n")
-    assert "yes 75 %" in alts(shift[0].data["text/html"])[0]
-    for outputs in (voice, shift):
-        assert len(outputs) == 2
-        assert outputs[1].data["text/plain"] == "Buttons stand here when the notebook runs."
-        assert "application/vnd.jupyter.widget-view+json" in outputs[1].data
+    assert "yes 75 %" in alts(shift[2].data["text/html"])[0]
+    for style, controls in (voice[1:], shift[:2]):
+        assert style.data["text/html"].startswith("<style>")
+        assert controls.data["text/plain"] == "Buttons stand here when the notebook runs."
+        assert "application/vnd.jupyter.widget-view+json" in controls.data
 
 
 def test_confusion_picker_stands_on_the_most_frequent_confusion():
