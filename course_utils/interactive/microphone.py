@@ -167,9 +167,12 @@ class VoicePanel(Explorer):
 
 def your_voice(
     on_clip: Callable[[torch.Tensor], None], seconds: float = 1.5, sample_rate: int = 16000,
-    fallback: torch.Tensor | None = None,
+    fallback: torch.Tensor | None = None, say: str = "", said: str = "",
 ) -> VoicePanel:
     """Let a model hear the reader's own voice, recorded or uploaded.
+
+    What was recorded is shown, with a player, above what the model makes of it: a bad microphone
+    is told from a bad network.
 
     Parameters
     ----------
@@ -181,18 +184,27 @@ def your_voice(
     sample_rate : int
         What `on_clip` wants, in Hz.
     fallback : tensor (1, time), optional
-        A clip at `sample_rate`, an example that `on_clip` gets at once: its output is part of the
-        page, and its error is raised.
+        A clip at `sample_rate`, an example that is played and that `on_clip` gets at once: its
+        output is part of the page, and its error is raised.
+    say : str
+        What the reader may say, such as ``"one of yes, no"``.
+    said : str
+        What the example says.
     """
     if fallback is not None:
+        if in_kernel():
+            name = f"an example: {said}" if said else "an example"
+            display(plotting.players([(fallback, name)], sample_rate, 2))
         on_clip(fallback)
+    asked = f"Say {html.escape(say.rstrip('.'))}" if say else "Record yourself"
     note = ipywidgets.HTML(
-        "Record yourself, or upload a WAV, FLAC or MP3 file. Your voice stays in the memory of "
-        "this notebook's kernel; the course writes it to no file."
+        f"{asked}, or upload a WAV, FLAC or MP3 file. Your voice stays in the memory of this "
+        "notebook's kernel; the course writes it to no file."
     )
 
     def heard(clip: torch.Tensor) -> None:
         if in_kernel():
+            plotting.show(plotting.waveform(clip, sample_rate, name="your recording"))
             display(plotting.players([(clip, "your recording")], sample_rate, 2, True))
         on_clip(clip)
 

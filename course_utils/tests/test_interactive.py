@@ -37,7 +37,7 @@ def pages(monkeypatch):
     """What a notebook would show: a list for each output, with its versions one after another."""
     outputs = []
 
-    def display(bundle, raw, display_id=False):
+    def display(bundle, raw=False, display_id=False):
         versions = [bundle]
         outputs.append(versions)
         if display_id:
@@ -399,6 +399,18 @@ def test_explorer_says_an_error_of_predict_in_one_line(pages):
     assert "yes 100 %" in pages[-1][-1]["text/plain"]
 
 
+def test_a_recording_is_shown_and_can_be_played(pages, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plotting, "show", lambda ax: shown.append(ax))
+    heard = []
+    panel = interactive.your_voice(heard.append, say="one of <yes>, no.")
+    note = panel.recorder  # the recorder is there before anything is said
+    assert note.status == "Ready."
+    send(panel.recorder, torch.linspace(-0.5, 0.5, 44100).numpy())
+    assert len(heard) == len(shown) == 1
+    assert "your recording" in pages[-1][0].data
+
+
 # --- in a kernel ------------------------------------------------------------------------------
 
 CELLS = [
@@ -410,7 +422,8 @@ CELLS = [
     "    for epoch in range(3):\n"
     "        curves.update(train_loss=1.0, train_accuracy=epoch / 2)\n"
     "    raise ValueError('the training fails')",
-    "interactive.your_voice(lambda clip: print('heard', tuple(clip.shape)), fallback=clip)",
+    "heard = lambda clip: print('heard', tuple(clip.shape))\n"
+    "interactive.your_voice(heard, fallback=clip, said='yes')",
     "interactive.ShiftExplorer([clip], ['yes'], predict)",
 ]
 
@@ -421,9 +434,10 @@ def test_a_page_is_complete_without_a_browser():
     _, training, voice, shift = (cell.outputs for cell in notebook.cells)
     assert [output.output_type for output in training] == ["display_data", "error"]
     assert "Epoch 3/3" in alts(training[0].data["text/html"])[0]
-    assert (voice[0].name, voice[0].text) == ("stdout", "heard (1, 16000)\n")
+    assert "an example: yes" in voice[0].data["text/html"]
+    assert (voice[1].name, voice[1].text) == ("stdout", "heard (1, 16000)\n")
     assert "yes 75 %" in alts(shift[2].data["text/html"])[0]
-    for style, controls in (voice[1:], shift[:2]):
+    for style, controls in (voice[2:], shift[:2]):
         assert style.data["text/html"].startswith("<style>")
         assert controls.data["text/plain"] == "Buttons stand here when the notebook runs."
         assert "application/vnd.jupyter.widget-view+json" in controls.data
