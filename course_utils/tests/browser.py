@@ -152,6 +152,35 @@ class Page:
         )
         self.page.wait_for_timeout(2_500)
 
+    def interrupt(self) -> None:
+        """Press the stop button."""
+        self.command("notebook:interrupt-kernel")
+        self.wait()
+
+    def dark(self) -> None:
+        """Change to the dark theme."""
+        self.page.evaluate(
+            "window.jupyterapp.commands.execute('apputils:change-theme', "
+            "{theme: 'JupyterLab Dark'})"
+        )
+        self.page.wait_for_timeout(1_500)
+
+    def complaints(self) -> list[str]:
+        """What axe-core finds serious or critical in the outputs, a line each."""
+        import axe_playwright_python
+
+        script = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+        self.page.evaluate(script.read_text(encoding="utf-8"))
+        found = self.page.evaluate(
+            "axe.run({include: [['.jp-Cell-outputArea']]}, {resultTypes: ['violations']})"
+        )
+        return [
+            f"{violation['id']}: {node['html'][:200]}"
+            for violation in found["violations"]
+            for node in violation["nodes"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+
     def in_view(self, locator) -> bool:
         """Whether an element can be seen without scrolling."""
         box, size = locator.bounding_box(), self.page.viewport_size

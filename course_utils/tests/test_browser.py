@@ -3,8 +3,9 @@
 import shutil
 
 import pytest
+import torch
 
-from course_utils import settings
+from course_utils import audio, settings
 from course_utils.tests.browser import Lab, Page, browser_with, needs_browser, notebook_of
 
 pytestmark = [pytest.mark.browser, needs_browser]
@@ -24,6 +25,36 @@ panel = interactive.your_voice(heard, seconds=0.5, fallback=torch.ones(1, 800))
 """
 
 
+TRAINING = """
+import time
+from types import SimpleNamespace
+from torch import nn
+from course_utils.runs import train_or_load
+corpus = SimpleNamespace(words=["a"], name="toy", fingerprint="0", sample_rate=16_000)
+class Net(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+def fit(training, model, data, *, epochs):
+    for epoch in training.epochs(epochs, model=model):
+        time.sleep(0.25)
+        training.update(score=epoch, train_loss=1 / (1 + epoch))
+settings = {"epochs": 30}
+model, run = train_or_load("toy", Net, {"in_features": 2, "out_features": 1}, fit, [], stage=1,
+                           corpus=corpus, settings=settings, seed=0)
+print("epochs", run["epochs"])
+"""
+FIGURES = """
+import torch
+from course_utils import plotting, results
+sounds = [0.3 * torch.sin(torch.arange(8_000) * (0.1 + 0.02 * i)) for i in range(6)]
+plotting.show(plotting.waveform(sounds[0], 16_000, name="a tone"))
+plotting.players([(sound, f"tone {i}") for i, sound in enumerate(sounds)], 16_000)
+"""
+TABLE = "results.table(stage=2)"
+#: What ipywidgets does and the course cannot change: its sliders have no accessible name.
+NOT_OURS = ("aria-input-field-name",)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser") / "course"
@@ -33,6 +64,8 @@ def lab(tmp_path_factory):
     solution = next((settings.CHECKOUT / "labsolutions").glob("01_*.ipynb"))
     shutil.copy(solution, folder / "notebooks" / "solved.ipynb")
     notebook_of(folder / "widgets.ipynb", WIDGETS, VOICE)
+    notebook_of(folder / "training.ipynb", TRAINING)
+    notebook_of(folder / "outputs.ipynb", FIGURES, TABLE, WIDGETS)
     private = folder.parent
     variables = {
         "COURSE_QUICK": "1", "COURSE_RUNS": str(private / "runs"), "COURSE_DEVICE": "cpu",
@@ -110,3 +143,74 @@ def test_a_notebook_that_is_opened_again_says_so(page, lab):
     shown = page.page.get_by_text("Error displaying widget")
     assert all(style == "0px" for style in shown.evaluate_all(
         "all => all.map(e => getComputedStyle(e).fontSize)"))
+
+
+def test_a_moved_slider_changes_the_picture(page):
+    page.open("widgets.ipynb")
+    page.run(0)
+    picture = page.output(0).locator("img").first
+    before = picture.get_attribute("src")
+    page.output(0).locator(".noUi-handle").first.press("ArrowRight")
+    page.page.wait_for_function("([e, src]) => e.isConnected ? e.src !== src : true",
+                                arg=[picture.element_handle(), before], timeout=10_000)
+    assert page.output(0).locator("img").first.get_attribute("src") != before
+
+
+def test_the_microphone_is_heard_shown_and_played(lab, tmp_path):
+    sound = tmp_path / "tone.wav"
+    audio.write(sound, 0.4 * torch.sin(torch.arange(96_000) * 0.1)[None], 48_000)
+    with browser_with(sound) as plain:
+        page = Page(plain, lab)
+        page.open("widgets.ipynb")
+        page.run(1)
+        assert page.output(1).get_by_text("heard (1, 800) peak 1.0").count() == 1
+        players = page.output(1).locator("audio").count()
+        page.output(1).get_by_role("button", name="Record 0.5 s").click()
+        page.output(1).get_by_text("heard (1, 8000) peak").wait_for(timeout=20_000)
+        assert page.output(1).locator("audio").count() == players + 1
+        assert page.output(1).locator("img[alt*='Waveform of your recording']").count() == 1
+
+
+def test_a_refused_microphone_is_told(lab):
+    with browser_with(refused=True) as plain:
+        page = Page(plain, lab)
+        page.open("widgets.ipynb")
+        page.run(1)
+        page.output(1).get_by_role("button", name="Record 0.5 s").click()
+        page.output(1).get_by_text("The microphone was refused").wait_for(timeout=20_000)
+
+
+def test_a_training_is_stopped_in_a_line_and_goes_on(page):
+    page.open("training.ipynb")
+    page.page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
+    page.command("notebook:run-cell")
+    page.output(0).get_by_text("Epoch 3/30").first.wait_for(timeout=60_000)
+    page.interrupt()
+    text = page.output(0).inner_text()
+    assert "stopped after epoch" in text
+    assert "what was learnt is kept; run the cell again to go on" in text
+    assert "Traceback" not in text
+    page.run(0)
+    text = page.output(0).inner_text()
+    assert "Going on after epoch" in text
+    assert "epochs 30" in text
+
+
+@pytest.mark.parametrize("width", [1366, 800, 400])
+def test_outputs_fit_the_window_and_axe_finds_nothing_serious(lab, width):
+    with browser_with(width=width) as plain:
+        page = Page(plain, lab)
+        page.open("outputs.ipynb")
+        if width < 1000:
+            page.command("application:toggle-left-area")
+        page.run_all()
+        for theme in ("light", "dark"):
+            if theme == "dark":
+                page.dark()
+            found = [line for line in page.complaints() if not line.startswith(NOT_OURS)]
+            assert not found, f"{theme}, {width} px"
+        wide = page.page.evaluate(
+            """() => [...document.querySelectorAll(".jp-Cell-outputArea audio")].filter(
+               e => e.getBoundingClientRect().right > innerWidth + 1).length"""
+        )
+        assert wide == 0, f"{wide} players end outside of a window of {width} px"
