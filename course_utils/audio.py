@@ -437,6 +437,22 @@ def fit(waveform: torch.Tensor, samples: int) -> torch.Tensor:
     return torch.nn.functional.pad(waveform, (0, samples - time))
 
 
+def loudest(waveform: torch.Tensor, samples: int) -> torch.Tensor:
+    """The stretch of so many samples of ``(1, time)`` that has most power; all, where it is short.
+
+    Examples
+    --------
+    >>> import torch
+    >>> loudest(torch.tensor([[0.0, 1.0, 2.0, 0.5]]), 2)
+    tensor([[1., 2.]])
+    """
+    if waveform.shape[1] <= samples:
+        return waveform
+    energy = torch.nn.functional.pad(waveform[0].double().square().cumsum(0), (1, 0))
+    start = int((energy[samples:] - energy[:-samples]).argmax())
+    return waveform[:, start : start + samples]
+
+
 def looped(waveform: torch.Tensor, samples: int) -> torch.Tensor:
     """A sound ``(..., time)`` again and again, until it has at least so many samples.
 

@@ -1,10 +1,14 @@
 """Words for a stage, whatever a corpus has: examples, what else it says, what another says, too."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from course_utils import audio
 from course_utils.corpora import speech_commands
 from course_utils.corpora.noises import random_crops
 from course_utils.corpora.speech_commands import COMMANDS, DIGITS, SpeechCommands
@@ -102,3 +106,22 @@ def few_clips(
     groups.append(torch.cat([clips_of(part, others, 2 * count, seed), noise, silence]))
     y = torch.cat([torch.full((len(group),), number) for number, group in enumerate(groups)])
     return torch.cat(groups), y
+
+
+@contextlib.contextmanager
+def odd_files(part: SpeechCommands) -> Iterator[Path]:
+    """A folder of recordings as they come, which is deleted afterwards.
+
+    Two clips, one in stereo at 44.1 kHz as MP3, three seconds of hiss, and a broken file.
+    """
+    rate, random = part.sample_rate, torch.Generator().manual_seed(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for item in (0, len(part) // 2):
+            audio.write(folder / f"{part[item][2]}.wav", part[item][0], rate)
+        stereo = audio.resample(part[0][0], rate, 44_100).repeat(2, 1)
+        audio.write(folder / "stereo.mp3", stereo, 44_100)
+        hiss = 1e-3 * torch.randn(1, 3 * rate, generator=random)
+        audio.write(folder / "hiss.wav", hiss, rate)
+        (folder / "broken.wav").write_bytes(b"RIFF")
+        yield folder

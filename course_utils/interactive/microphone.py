@@ -278,6 +278,39 @@ class ClipCollector(VoicePanel):
             found.setdefault(file.parent.name, []).append(clip)
         return {word: clips for word, clips in found.items() if len(clips) >= fewest}
 
+    def shared_out(
+        self, folder: str | Path | None = None, samples: int = 16_000
+    ) -> tuple[list[str], tuple, tuple] | None:
+        """Clips to learn from and clips to be tested on, every third of a word; see `gathered`.
+
+        Parameters
+        ----------
+        folder : path, optional
+        samples : int
+            Each clip is padded or cut to so many.
+
+        Returns
+        -------
+        words, (clips, labels), (clips, labels)
+            Clips are (clip, 1, time), labels int64 (clip,). None, and a line that says why, where
+            there are not three clips each of two words.
+        """
+        found = self.gathered(folder)
+        if len(found) < 2:
+            print("Not yet: two words with three clips each are needed.")
+            return None
+        parts = []
+        for tested in (False, True):
+            pairs = [
+                (audio.fit(clip, samples), label)
+                for label, clips in enumerate(found.values())
+                for place, clip in enumerate(clips)
+                if (place % 3 == 2) == tested
+            ]
+            clips, labels = zip(*pairs, strict=True)
+            parts.append((torch.stack(clips), torch.tensor(labels)))
+        return list(found), *parts
+
     def forget(self) -> None:
         """Delete the last clip, and what was shown of it."""
         super().forget()

@@ -10,16 +10,17 @@ Arrays are NumPy's or torch's. A clip ``x`` is (time,) or (1, time), float, in [
 Figures that a cell draws itself get the same style.
 """
 
-from course_utils.plotting.base import note, show, use_fonts_for, use_style
+from course_utils.plotting.base import new_axes, note, show, use_fonts_for, use_style
 from course_utils.plotting.clips import (
     class_balance,
     clip_lengths,
     log_mel,
+    log_mels,
     player,
     players,
     waveform,
 )
-from course_utils.plotting.frames import features, filterbank, hidden_parts, kernels
+from course_utils.plotting.frames import features, filterbank, hidden_parts, kernels, power
 from course_utils.plotting.insides import fading, lstm_cell, memories
 from course_utils.plotting.letters import (
     aligned_words,
@@ -33,20 +34,21 @@ from course_utils.plotting.scores import (
     accuracy_against,
     confusion_matrix,
     learning_curves,
+    losses,
     predictions,
     rates_by_speaker,
     trade_off,
 )
-from course_utils.plotting.waves import cosines, fourier, rebuilt, windows
+from course_utils.plotting.waves import cepstrum, cosines, fourier, rebuilt, windows
 
 __all__ = [
-    "accuracy_against", "aligned_words", "alignment", "class_balance", "clip_lengths",
-    "confusion_matrix", "cosines", "fading", "features", "filterbank", "forward_table",
-    "forward_values", "fourier", "hidden_parts", "kernels", "learning_by_heart",
-    "learning_curves", "learning_to_write", "log_mel", "lstm_cell", "memories", "note", "paths",
-    "player", "players", "posteriors", "predictions", "prefix_tree", "rates_by_speaker",
-    "rebuilt", "show", "trade_off", "trellis", "use_fonts_for", "use_style", "waveform",
-    "windows",
+    "accuracy_against", "aligned_words", "alignment", "cepstrum", "class_balance",
+    "clip_lengths", "confusion_matrix", "cosines", "fading", "features", "filterbank",
+    "forward_table", "forward_values", "fourier", "hidden_parts", "kernels",
+    "learning_by_heart", "learning_curves", "learning_to_write", "log_mel", "log_mels",
+    "losses", "lstm_cell", "memories", "new_axes", "note", "paths", "player", "players",
+    "posteriors", "power", "predictions", "prefix_tree", "rates_by_speaker", "rebuilt", "show",
+    "trade_off", "trellis", "use_fonts_for", "use_style", "waveform", "windows",
 ]
 
 use_style()

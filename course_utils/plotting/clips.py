@@ -160,6 +160,44 @@ def log_mel(
     return ax
 
 
+def log_mels(
+    clips: Mapping[str, ArrayLike], sample_rate: float, axes: Any = None, columns: int = 4,
+    n_mels: int = 40,
+) -> Any:
+    """Draw log-mel spectrograms of several clips side by side, each under its name.
+
+    Parameters
+    ----------
+    clips : dict of str to array (time,) or (1, time)
+    sample_rate : int
+        In Hz.
+    axes : array of matplotlib Axes, optional
+        As many as there are clips, at least.
+    columns : int
+        At most so many beside each other.
+    n_mels : int
+        Bands up to half the sample rate.
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    if not clips:
+        raise ValueError("there are no clips to draw")
+    if axes is None:
+        columns = min(columns, len(clips))
+        rows = -(-len(clips) // columns)
+        size = (2.6 * columns, 0.5 + 1.7 * rows)
+        axes = new_axes(*size, columns, rows, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(clips) :]:
+        ax.set_axis_off()
+    for ax, (name, x) in zip(axes.flat, clips.items(), strict=False):
+        log_mel(x, sample_rate, ax, n_mels=n_mels, colorbar=False, name=name)
+        ax.set_title(name, fontsize=10)
+        ax.label_outer()
+    return axes
+
+
 def _log_mel_in_words(
     x: ArrayLike, sample_rate: float, name: str, n_fft: int, hop_length: int, n_mels: int
 ) -> str:
@@ -302,14 +340,14 @@ def player(x: ArrayLike, sample_rate: float, label: str) -> HTML:
 
 
 def players(
-    clips: Sequence[tuple[ArrayLike, str]], sample_rate: float, columns: int = 4,
-    images: bool = False,
+    clips: Sequence[tuple[ArrayLike, str]] | Mapping[str, ArrayLike], sample_rate: float,
+    columns: int = 4, images: bool = False,
 ) -> HTML:
     """Players in a grid, which narrows with the window; without a clip, words that say so.
 
     Parameters
     ----------
-    clips : list of (x, label)
+    clips : list of (x, label), or dict of label to x
         Each ``x`` (time,) or (1, time), and what is heard.
     sample_rate : int
         In Hz.
@@ -320,6 +358,8 @@ def players(
     """
     if not clips:
         return HTML("<div>There is no clip to hear here.</div>")
+    if isinstance(clips, Mapping):
+        clips = [(x, label) for label, x in clips.items()]
     limit = max([0.01, *(1.05 * abs(samples_of(x)).max() for x, _ in clips)])
     cells = []
     for x, label in clips:

@@ -127,6 +127,35 @@ def hidden_parts(
     return axes
 
 
+def power(
+    values: ArrayLike, hop_seconds: float, sample_rate: float, ax: Axes | None = None,
+    name: str = "a clip",
+) -> Axes:
+    """Draw the power of each frequency bin in each frame, as a level in dB.
+
+    Parameters
+    ----------
+    values : array (frame, bin)
+        From 0 Hz to half the sample rate.
+    hop_seconds : float
+        Time from one frame to the next, in s.
+    sample_rate : int
+        In Hz.
+    ax : matplotlib Axes, optional
+    name : str
+        What the clip is called in words.
+    """
+    values = picture(values, "(frame, bin)")
+    if values.shape[1] < 2 or values.min() < 0:
+        raise ValueError("a power is not negative, and there are at least two bins")
+    step = checked_rate(sample_rate) / 2 / (values.shape[1] - 1)
+    return features(
+        10 * np.log10(np.maximum(values.T, 1e-7)), hop_seconds, ax, f"Bin, {step:g} Hz each",
+        title=f"Power of {name}", colorbar="Level (dB)", name=f"{name}, power spectrum in dB",
+        cmap="magma",
+    )  # fmt: skip
+
+
 def _finite(values: ArrayLike) -> NDArray:
 
     values = picture(values)

@@ -59,7 +59,7 @@ def lstm_cell(ax: Axes | None = None) -> Axes:
 
 def memories(
     clips: Mapping[str, tuple[ArrayLike, Mapping[str, ArrayLike], Mapping[str, ArrayLike]]],
-    hop_seconds: float, axes: NDArray | None = None,
+    hop_seconds: float, axes: NDArray | None = None, *, numbers: int = 5, most: int = 3,
 ) -> NDArray:
     """Draw clips side by side: features, numbers of the memory, and what is likely so far.
 
@@ -71,6 +71,10 @@ def memories(
     hop_seconds : float
         Time from one frame to the next, in s.
     axes : array (2 + memories, clips) of matplotlib Axes, optional
+    numbers : int
+        At most so many of each memory are drawn, evenly spaced.
+    most : int
+        Of so many words the probability: of those that come highest.
     """
     rows = 2 + max(len(memories) for _, memories, _ in clips.values())
     if axes is None:
@@ -81,14 +85,17 @@ def memories(
         column[0].set(xlabel="", ylabel="Feature")
         for ax, (place, memory) in zip(column[1:-1], memories.items(), strict=True):
             memory = array(memory, float)
+            memory = memory[:, :: -(-memory.shape[1] // numbers)]
             times = hop_seconds * np.arange(len(memory))
             for i in range(memory.shape[1]):
                 ax.plot(times, memory[:, i], **curve_style(i))
             with_grid(ax).set_ylabel(place)
             note(axes, f"{name}, {place}: {memory.shape[1]} numbers, from {memory.min():.1f} to "
                  f"{memory.max():.1f}, at the end {np.abs(memory[-1]).max():.1f} off zero at most.")
-        for i, (word, share) in enumerate(likely.items()):
-            share = array(share, float)
+        likely = {word: array(share, float) for word, share in likely.items()}
+        words = sorted(likely, key=lambda word, of=likely: -of[word].max())[:most]
+        for i, word in enumerate(words):
+            share = likely[word]
             times = hop_seconds * np.arange(len(share))
             column[-1].plot(times, 100 * share, label=word, **curve_style(i))
             best, end = share.argmax(), 100 * share[-1]

@@ -109,6 +109,27 @@ def _curves_in_words(history: Mapping[str, Sequence[float]]) -> str:
     return f"Learning curves: {'; '.join(texts)}."
 
 
+def losses(values: ArrayLike, clips: int, ax: Axes | None = None) -> Axes:
+    """Draw the loss of the same few clips, step by step.
+
+    Parameters
+    ----------
+    values : array (steps,)
+    clips : int
+        How many there are.
+    ax : matplotlib Axes, optional
+    """
+    values = array(values, float)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"expected one loss a step, got shape {values.shape}")
+    ax = new_axes(7, 2.4) if ax is None else ax
+    ax.plot(values, **curve_style(0))
+    ax.set(xlabel="Step", ylabel=f"Loss of {clips} clips", ylim=(0, None))
+    note(ax, f"Loss of {clips} clips over {values.size} steps: from {values[0]:.2f} to "
+         f"{values[-1]:.3f}.")
+    return with_grid(ax)
+
+
 def accuracy_against(
     x: ArrayLike, curves: Mapping[str, ArrayLike], ax: Axes | None = None, *, xlabel: str,
     chance: float | None = None,

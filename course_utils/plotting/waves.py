@@ -147,3 +147,27 @@ def rebuilt(
     ax.set(xlabel="Band", ylabel="Level (dB)")
     ax.legend(frameon=False, fontsize=8)
     return with_grid(ax)
+
+
+def cepstrum(
+    matrix: ArrayLike, columns: Sequence[int], levels: ArrayLike, curves: Mapping[str, ArrayLike],
+    axes: Sequence[Axes] | None = None,
+) -> NDArray:
+    """Draw a cosine transform, and beside it what some coefficients keep of a frame.
+
+    Parameters
+    ----------
+    matrix, columns
+        As :func:`cosines` takes them.
+    levels, curves
+        As :func:`rebuilt` takes them.
+    axes : two matplotlib Axes, optional
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    axes = new_axes(10, 3.2, 2) if axes is None else np.asarray(axes)
+    cosines(matrix, columns, axes[0])
+    rebuilt(levels, curves, axes[1]).set_title("The loudest frame")
+    return axes

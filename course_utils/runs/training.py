@@ -250,6 +250,7 @@ def train_or_load(
     feature_arguments: Mapping[str, Any] | None = None, labels: Sequence[str] | None = None,
     table: Mapping[str, str] | None = None, keep: str = "best", chance: float | None = None,
     show: bool = True, tensorboard: bool = False, code: Iterable[Callable] = (),
+    start: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a model, go on where it was stopped, or load it where nothing has changed.
 
@@ -289,6 +290,8 @@ def train_or_load(
         Write a log for TensorBoard beside the checkpoint.
     code : functions and classes, optional
         What made `data`, where `fit` does not reach it.
+    start : dict of tensors, optional
+        Weights to begin with, instead of random ones.
 
     Returns
     -------
@@ -305,6 +308,8 @@ def train_or_load(
     checkpoints.refuse_wrong(name, keep, make=make, features=features)
     torch.manual_seed(seed)
     model = make(**arguments).to(device)
+    if start is not None:
+        model.load_state_dict(start)
     made_by = [item for item in (fit, make, features, *code) if item is not None]
     about = {
         "name": name,
@@ -329,7 +334,8 @@ def train_or_load(
         "code": collected(*made_by),
     }
     about = checkpoints.plain(about, "the settings of this training")
-    folder = runs_folder() / f"{name}-{key(about, data)}"
+    known = {} if start is None else {"start": checkpoints.plain(start)}
+    folder = runs_folder() / f"{name}-{key(about | known, data)}"
     checkpoint = _finished(folder)
     if checkpoint is None:
         with _claimed(folder) as unfinished:
