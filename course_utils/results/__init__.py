@@ -18,9 +18,9 @@ from course_utils.results.records import (
     record,
     references,
 )
-from course_utils.results.tables import Table, mean_and_spread, table
+from course_utils.results.tables import Table, comparison, mean_and_spread, table
 
 __all__ = [
-    "IDENTITY", "METRICS", "RESULT", "Result", "Table", "chance_of", "identity", "keep", "load",
-    "mean_and_spread", "record", "references", "table",
+    "IDENTITY", "METRICS", "RESULT", "Result", "Table", "chance_of", "comparison",
+    "identity", "keep", "load", "mean_and_spread", "record", "references", "table",
 ]

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -198,7 +198,7 @@ class Table:
     * the stage's main result
     """
 
-    _texts = ("Model", "Corpus", "Tested on", "Trained on", "Metric", "Note")
+    _texts = ("Model", "Corpus", "Tested on", "Trained on", "Metric", "Note", "Noise")
     _said_once = ("Metric", "Corpus", "Tested on", "Trained on")
     _legend = (
         (" *", "* the stage's main result"),
@@ -279,6 +279,33 @@ class Table:
             style = f"text-align:left;overflow-wrap:break-word;min-width:{width}em"
         text = html.escape(text).replace(" *", "&nbsp;*")  # they stay together
         return f'<{tag}{scope} style="{style}">{text}</{tag}>'
+
+
+def comparison(scores: Mapping[str, Mapping[str, float]], caption: str) -> Table:
+    """Fractions as a table in per cent: a column for each name, a row for each version of clips.
+
+    Parameters
+    ----------
+    scores : dict of str to dict of str to float
+        Of each network, by what was mixed into the clips; "" is quiet.
+    caption : str
+
+    Examples
+    --------
+    >>> comparison({"LSTM": {"": 0.99, "rain": 0.5}}, "Test speakers")
+    Test speakers
+    Noise  LSTM (%)
+    -----  --------
+    quiet      99.0
+    rain       50.0
+    """
+    versions = dict.fromkeys(version for each in scores.values() for version in each)
+    rows = [
+        {"Noise": version or "quiet"}
+        | {f"{name} (%)": f"{100 * each[version]:.1f}" for name, each in scores.items()}
+        for version in versions
+    ]
+    return Table(rows, caption)
 
 
 def _on_one_corpus(pairs: list[tuple[Result, str]]) -> list[tuple[Result, str]]:

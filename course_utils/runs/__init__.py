@@ -8,7 +8,7 @@ on after its last whole epoch. A finished one is a folder, ``runs/NAME-KEY/``, t
 
 from course_utils.runs.by_heart import check_by_heart
 from course_utils.runs.checkpoint import CheckpointError, TrainedModel, load, model
-from course_utils.runs.trainer import Trained, Trainer, epochs_for, in_batches
+from course_utils.runs.trainer import Trained, Trainer, accuracies, epochs_for, in_batches
 from course_utils.runs.training import Training, train_or_load
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "TrainedModel",
     "Trainer",
     "Training",
+    "accuracies",
     "check_by_heart",
     "epochs_for",
     "in_batches",

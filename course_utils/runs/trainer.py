@@ -118,6 +118,29 @@ class Trained:
             )  # fmt: skip
 
 
+def accuracies(
+    networks: Mapping[str, Trained], versions: Mapping[Any, torch.Tensor], labels: torch.Tensor
+) -> dict[str, dict[Any, float]]:
+    """How each network does in each version of the same clips, a fraction.
+
+    Parameters
+    ----------
+    networks : dict of str to Trained
+    versions : dict of anything to tensor (clip, 1, time)
+        Such as clips in quiet and in noise.
+    labels : tensor (clip,)
+
+    Returns
+    -------
+    dict of str to dict
+        Of each network, by the names of the versions.
+    """
+    return {
+        name: {version: trained.accuracy(clips, labels) for version, clips in versions.items()}
+        for name, trained in networks.items()
+    }
+
+
 class Trainer:
     """What the trainings of a stage have in common; a call trains or loads one of them.
 

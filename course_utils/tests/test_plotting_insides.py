@@ -78,6 +78,29 @@ def test_memories_stand_side_by_side():
     assert "b: on at most 100 % at 0.00 s, at the end 20 %." in words
 
 
+def test_some_numbers_and_the_likeliest_words_are_drawn():
+    shares = {"a": 0.1, "b": 0.6, "c": 0.0, "d": 0.3}
+    likely = {word: torch.full((9,), share) for word, share in shares.items()}
+    clips = {"x": (torch.randn(12, 9), {"top": torch.arange(64.0).expand(9, 64)}, likely)}
+    axes = plotting.memories(clips, 0.02)
+    assert [line.get_ydata()[0] for line in axes[1, 0].lines] == [0, 13, 26, 39, 52]
+    assert [line.get_label() for line in axes[2, 0].lines] == ["b", "d", "a"]
+
+
+def test_a_transform_stands_beside_what_it_keeps():
+    axes = plotting.cepstrum(COSINES, [0, 1], np.zeros(40), {"all": np.ones(40)})
+    assert "how often each changes its sign" in said(axes)
+    assert axes[1].get_title() == "The loudest frame" and len(axes[1].lines) == 2
+
+
+def test_losses_of_a_few_clips():
+    ax = plotting.losses([2.3, 1.0, 0.05], 32)
+    assert said(ax) == "Loss of 32 clips over 3 steps: from 2.30 to 0.050."
+    assert ax.get_ylim()[0] == 0
+    with pytest.raises(ValueError, match="one loss a step"):
+        plotting.losses([], 32)
+
+
 @pytest.mark.parametrize(("log", "scale"), [(True, "log"), (False, "linear")])
 def test_what_fades(log, scale):
     ax = plotting.fading([5, 80], {"plain": [0.1, 0.0]}, ylabel="Left", log=log)

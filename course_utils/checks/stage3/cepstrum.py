@@ -31,10 +31,13 @@ def _hz(mel: Tensor) -> Tensor:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-def _points(bands: int, rate: float, to_mel: Callable = _mel, to_hz: Callable = _hz) -> Tensor:
+def _points(
+    bands: int, rate: float, to_mel: Callable = _mel, to_hz: Callable = _hz,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
     """Points in Hz, evenly spaced in mel."""
     top = float(to_mel(torch.tensor(rate / 2).double()))
-    return to_hz(torch.linspace(0, top, bands + 2, dtype=torch.float64))
+    return to_hz(torch.linspace(0, top, bands + 2, dtype=dtype))
 
 
 def _triangles(
@@ -49,7 +52,7 @@ def _triangles(
     return join((hz - low) / (top - low), (high - hz) / (high - top)).float()
 
 
-_ON_BINS = "the points lie where they lie: do not round them to bins"
+_ON_BINS = "the corners lie between bins: do not round them to whole bins"
 _MANY = "bands + 2 points make as many triangles as there are bands: "
 
 FILTER_MISTAKES: dict[str, Callable] = {
@@ -80,13 +83,19 @@ FILTER_MISTAKES: dict[str, Callable] = {
     "the points end at half of the sample rate": lambda b, n, r: _bank(b, n, r, r),
     "bins and points end at half of the sample rate": lambda b, n, r: _bank(b, n, 2 * r),
     "the sample rate is an argument: it need not be 16,000": lambda b, n, r: _bank(b, n, 16_000),
+    # As most tutorials do it: to the bin below, the nearest, the one above; the last corner may
+    # fall a bin too low in float32.
     **with_option(_triangles, "moved", {
         _ON_BINS: lambda hz, width: (hz / width).floor() * width,
-        f"{_ON_BINS}: the nearest is not good enough":
-            lambda hz, width: (hz / width).round() * width,
-        f"{_ON_BINS}, and not up": lambda hz, width: (hz / width).ceil() * width,
-        f"{_ON_BINS}, nor by bins + 1":
+        f"{_ON_BINS} (not to the nearest either)": lambda hz, width: (hz / width).round() * width,
+        f"{_ON_BINS} (not upwards either)": lambda hz, width: (hz / width).ceil() * width,
+        f"{_ON_BINS} (here by floor((n_fft + 1) * f / rate))":
             lambda hz, width: (hz / width + hz / hz[-1] / 2).floor() * width,
+    }),
+    **with_option(partial(_triangles, points=partial(_points, dtype=torch.float32)), "moved", {
+        f"{_ON_BINS} (here downwards, and the last one in float32)":
+            lambda hz, width: (hz / width).floor() * width,
+        f"{_ON_BINS} (here upwards, in float32)": lambda hz, width: (hz / width).ceil() * width,
     }),
     _MANY + "one point is missing": lambda b, n, r: _bank(b - 1, n, r),
     _MANY + "two points are missing": lambda b, n, r: _bank(b - 2, n, r),
