@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from course_utils import settings
+from course_utils.audio import read_folder
 from course_utils.corpora import word_choice
 from course_utils.corpora.clips import SPLITS
 from course_utils.corpora.speech_commands import COMMANDS, SpeechCommands, load
@@ -191,3 +192,12 @@ def test_by_heart_raises_on_the_embedded_corpus_alone(capsys):
         check_by_heart([3.0] * 60, below=0.1, corpus=Corpus("embedded"))
     check_by_heart([3.0] * 60, below=0.1, corpus=Corpus("other"))
     assert "ends at 3.00, not near zero. That need not be a bug" in capsys.readouterr().out
+
+
+def test_odd_files_are_read_but_for_the_broken_one(opened, capsys):
+    with word_choice.odd_files(opened.split("train")) as folder:
+        read_files = {file.name: (x.shape[0], rate) for file, x, rate in read_folder(folder)}
+    assert read_files["stereo.mp3"] == (2, 44_100) and read_files["hiss.wav"] == (1, RATE)
+    assert "broken.wav" not in read_files and len(read_files) == 4
+    assert "broken.wav is not audio" in capsys.readouterr().out
+    assert not folder.exists()

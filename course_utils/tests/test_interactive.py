@@ -468,3 +468,15 @@ def test_confusion_picker_shows_only_some_of_many_and_copes_with_no_mistake():
     )
     assert picker.page.count("<audio") == picker.MOST
     assert picker.words == "20 clips: said a, heard a. The first 8:"
+
+
+def test_every_third_clip_of_a_word_is_kept_back(capsys):
+    collector = interactive.ClipCollector(["on", "off", "rare"])
+    assert collector.shared_out() is None
+    assert "two words with three clips each" in capsys.readouterr().out
+    for word, count in (("on", 3), ("off", 4), ("rare", 2)):
+        collector.clips[word] = [torch.full((1, 100 * (i + 1)), float(i + 1)) for i in range(count)]
+    words, (x, y), (kept_x, kept_y) = collector.shared_out(samples=250)
+    assert words == ["on", "off"]
+    assert x.shape == (5, 1, 250) and y.tolist() == [0, 0, 1, 1, 1]
+    assert kept_y.tolist() == [0, 1] and (kept_x == 3).all()

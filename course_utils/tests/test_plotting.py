@@ -420,3 +420,20 @@ def test_letters_that_no_font_has_are_named_once(capsys, monkeypatch):
         plotting.show(fig, alt="A title that no font can draw.")
     assert not [warning for warning in seen if "Glyph" in str(warning.message)]
     assert "No font of this computer draws \ue6c3" in capsys.readouterr().out
+
+
+def test_log_mels_stand_side_by_side(tone):
+    axes = plotting.log_mels({"first": tone, "second": tone[::-1].copy(), "third": tone}, RATE)
+    assert axes.shape == (1, 3)
+    assert [ax.get_title() for ax in axes.flat] == ["first", "second", "third"]
+    assert "Log-mel spectrogram of second" in said(axes)
+    axes = plotting.log_mels({str(i): tone for i in range(5)}, RATE, columns=3)
+    assert axes.shape == (2, 3) and not axes[1, 2].axison
+    with pytest.raises(ValueError, match="no clips"):
+        plotting.log_mels({}, RATE)
+
+
+def test_players_take_clips_by_label(tone):
+    clips = {"a tone": tone, "half of it": tone / 2}
+    pairs = [(x, label) for label, x in clips.items()]
+    assert plotting.players(clips, RATE).data == plotting.players(pairs, RATE).data

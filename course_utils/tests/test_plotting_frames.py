@@ -235,3 +235,14 @@ def test_posteriors_in_words():
 def test_bad_posteriors_are_named(log_probs, symbols, hop, blank, message):
     with pytest.raises(ValueError, match=message):
         plotting.posteriors(log_probs, symbols, hop, blank=blank)
+
+
+def test_power_is_drawn_in_decibels():
+    power = torch.full((4, 5), 0.001)  # (frame, bin)
+    power[2, 3] = 1
+    ax = plotting.power(power, 0.02, RATE, name="yes")
+    assert ax.get_ylabel() == "Bin, 2000 Hz each" and ax.get_title() == "Power of yes"
+    assert ax.collections[0].get_array().max() == 0
+    assert "values -30 to 0, largest at 0.04 s in bin, 2000 hz each 3" in said(ax)
+    with pytest.raises(ValueError, match="not negative"):
+        plotting.power(-power, 0.02, RATE)
