@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -467,6 +467,22 @@ def looped(waveform: torch.Tensor, samples: int) -> torch.Tensor:
 
     times = max(1, math.ceil(samples / max(1, waveform.shape[-1])))
     return waveform.repeat(*[1] * (waveform.ndim - 1), times) if times > 1 else waveform
+
+
+def stacked(
+    pieces: Sequence[torch.Tensor], fill: float = 0.0, extra: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pieces ``(..., time)`` of unequal length in one batch, filled up at the end; their lengths.
+
+    >>> batch, lengths = stacked([torch.ones(2), torch.ones(1)], fill=9.0)
+    >>> batch.tolist(), lengths.tolist()
+    ([[1.0, 1.0], [1.0, 9.0]], [2, 1])
+    """
+    lengths = [piece.shape[-1] for piece in pieces]
+    ends = [(0, max(lengths) + extra - length) for length in lengths]
+    pad = torch.nn.functional.pad
+    filled = [pad(piece, end, value=fill) for piece, end in zip(pieces, ends, strict=True)]
+    return torch.stack(filled), torch.tensor(lengths)
 
 
 def load_clip(

@@ -108,6 +108,29 @@ def few_clips(
     return torch.cat(groups), y
 
 
+def other_sounds(
+    part: SpeechCommands, words: Iterable[str], noises: Sequence[torch.Tensor], seed: int
+) -> torch.Tensor:
+    """At most 200 clips of these words, 100 pieces of noise, half of them softer, 10 of faint hiss.
+
+    Parameters
+    ----------
+    part : SpeechCommands
+    words : list of str
+        None of those that a network knows.
+    noises : list of tensor (1, time)
+    seed : int
+
+    Returns
+    -------
+    tensor (clip, 1, time), of one second each
+    """
+    generator = torch.Generator().manual_seed(seed)
+    crops = random_crops(noises, 50, part.sample_rate, generator)
+    hiss = 1e-3 * torch.randn(10, 1, part.sample_rate, generator=generator)
+    return torch.cat([clips_of(part, words, 200, seed), crops, 0.1 * crops, hiss])
+
+
 @contextlib.contextmanager
 def odd_files(part: SpeechCommands) -> Iterator[Path]:
     """A folder of recordings as they come, which is deleted afterwards.

@@ -201,3 +201,13 @@ def test_odd_files_are_read_but_for_the_broken_one(opened, capsys):
     assert "broken.wav" not in read_files and len(read_files) == 4
     assert "broken.wav is not audio" in capsys.readouterr().out
     assert not folder.exists()
+
+
+def test_other_sounds_are_words_noises_and_hiss(opened):
+    part, noise = opened.split("train"), [0.5 * torch.ones(1, RATE)]
+    sounds = word_choice.other_sounds(part, ["zigzag"], noise, 0)
+    words = len(sounds) - 110
+    assert 0 < words == min(200, (part.labels == part.words.index("zigzag")).sum())
+    assert sounds.shape[1:] == (1, RATE)
+    assert (sounds[words : words + 50] == 0.5).all() and sounds[-10:].abs().max() < 0.01
+    assert torch.equal(sounds, word_choice.other_sounds(part, ["zigzag"], noise, 0))

@@ -54,6 +54,7 @@ RIGHT_ANSWERS = {
             half = sample_rate / 2
             return torchaudio.transforms.MelScale(bands, sample_rate, 0.0, half, bins).fb""",
         "librosa": """
+            import librosa
             n_fft, shape = 2 * (bins - 1), {"htk": True, "norm": None}
             weights = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, **shape)
             return torch.from_numpy(weights).T""",
