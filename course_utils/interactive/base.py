@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.display import display
@@ -20,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from course_utils import audio
 from course_utils.plotting.base import samples_of, taken_notes
@@ -69,7 +71,9 @@ def figure_image(figure: Figure, alt: str) -> str:
     """``<img alt>`` of the figure as it is: faster than the cropped one of ``plotting.show``."""
     taken_notes(figure)  # they are in `alt`, as far as they are to be said
     png = io.BytesIO()
-    figure.canvas.print_png(png, pil_kwargs={"compress_level": 6})
+    figure.canvas.draw()
+    pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    pixels.quantize(64, Image.Quantize.FASTOCTREE).save(png, format="png", compress_level=6)
     data = base64.b64encode(png.getvalue()).decode()
     alt = html.escape(alt)
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'

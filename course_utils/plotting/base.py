@@ -172,8 +172,8 @@ def image(fig: Figure, alt: str) -> str:
     fig.savefig(pixels, format="png", dpi=100, facecolor="white", bbox_inches="tight")
     plt.close(fig)
     png = io.BytesIO()
-    # 256 colours halve the size of a notebook, and without a date the bytes stay the same.
-    Image.open(pixels).convert("RGB").quantize(256).save(png, format="png", optimize=True)
+    # 64 colours halve the size of a notebook, and without a date the bytes stay the same.
+    Image.open(pixels).convert("RGB").quantize(64).save(png, format="png", optimize=True)
     data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
 

@@ -1,6 +1,7 @@
 """Plots of scores: learning curves, robustness, confusions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -131,15 +132,15 @@ def losses(values: ArrayLike, clips: int, ax: Axes | None = None) -> Axes:
 
 
 def accuracy_against(
-    x: ArrayLike, curves: Mapping[str, ArrayLike], ax: Axes | None = None, *, xlabel: str,
-    chance: float | None = None,
+    x: ArrayLike, curves: Mapping[str, ArrayLike | Mapping[Any, float]], ax: Axes | None = None,
+    *, xlabel: str, chance: float | None = None,
 ) -> Axes:
     """Draw accuracies in percent against what was done to the clips: robustness curves.
 
     Parameters
     ----------
     x : array (points,)
-    curves : dict of str to array (points,)
+    curves : dict of str to array (points,), or to a dict of them in the order of `x`
         Accuracies, fractions.
     ax : matplotlib Axes, optional
     xlabel : str
@@ -149,6 +150,10 @@ def accuracy_against(
     """
     x = array(x, float)
     ax = new_axes(7.5, 3.2) if ax is None else ax
+    curves = {
+        name: [*values.values()] if isinstance(values, Mapping) else values
+        for name, values in curves.items()
+    }
     for i, (name, values) in enumerate(curves.items()):
         values = array(values, float)
         if values.shape != x.shape:
