@@ -39,16 +39,27 @@ from course_utils.plotting.scores import (
     rates_by_speaker,
     trade_off,
 )
-from course_utils.plotting.waves import cepstrum, cosines, fourier, rebuilt, windows
+from course_utils.plotting.waves import (
+    aliasing,
+    cepstrum,
+    cosines,
+    filter_response,
+    fourier,
+    matches,
+    occlusions,
+    rebuilt,
+    windows,
+)
 
 __all__ = [
-    "accuracy_against", "aligned_words", "alignment", "cepstrum", "class_balance",
-    "clip_lengths", "confusion_matrix", "cosines", "fading", "features", "filterbank",
-    "forward_table", "forward_values", "fourier", "hidden_parts", "kernels",
+    "accuracy_against", "aliasing", "aligned_words", "alignment", "cepstrum", "class_balance",
+    "clip_lengths", "confusion_matrix", "cosines", "fading", "features", "filter_response",
+    "filterbank", "forward_table", "forward_values", "fourier", "hidden_parts", "kernels",
     "learning_by_heart", "learning_curves", "learning_to_write", "log_mel", "log_mels",
-    "losses", "lstm_cell", "memories", "new_axes", "note", "paths", "player", "players",
-    "posteriors", "power", "predictions", "prefix_tree", "rates_by_speaker", "rebuilt", "show",
-    "trade_off", "trellis", "use_fonts_for", "use_style", "waveform", "windows",
+    "losses", "lstm_cell", "matches", "memories", "new_axes", "note", "occlusions", "paths",
+    "player", "players", "posteriors", "power", "predictions", "prefix_tree",
+    "rates_by_speaker", "rebuilt", "show", "trade_off", "trellis", "use_fonts_for", "use_style",
+    "waveform", "windows",
 ]
 
 use_style()

@@ -110,27 +110,6 @@ def _curves_in_words(history: Mapping[str, Sequence[float]]) -> str:
     return f"Learning curves: {'; '.join(texts)}."
 
 
-def losses(values: ArrayLike, clips: int, ax: Axes | None = None) -> Axes:
-    """Draw the loss of the same few clips, step by step.
-
-    Parameters
-    ----------
-    values : array (steps,)
-    clips : int
-        How many there are.
-    ax : matplotlib Axes, optional
-    """
-    values = array(values, float)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"expected one loss a step, got shape {values.shape}")
-    ax = new_axes(7, 2.4) if ax is None else ax
-    ax.plot(values, **curve_style(0))
-    ax.set(xlabel="Step", ylabel=f"Loss of {clips} clips", ylim=(0, None))
-    note(ax, f"Loss of {clips} clips over {values.size} steps: from {values[0]:.2f} to "
-         f"{values[-1]:.3f}.")
-    return with_grid(ax)
-
-
 def accuracy_against(
     x: ArrayLike, curves: Mapping[str, ArrayLike | Mapping[Any, float]], ax: Axes | None = None,
     *, xlabel: str, chance: float | None = None,
@@ -179,6 +158,35 @@ def _against_in_words(x: ArrayLike, curves: Mapping[str, ArrayLike], xlabel: str
         at = (f"{how}, {100 * values[i]:.0f} %, at {x[i]:g}" for how, i in points.items())
         texts.append(f"{name} {', '.join(at)}")
     return f"Accuracy against {xlabel}: {'; '.join(texts)}."
+
+
+def losses(
+    curves: Mapping[str, ArrayLike], ax: Axes | None = None, mean_of: int = 1,
+    guess: float | None = None,
+) -> Axes:
+    """Draw the loss of each step of one training or of several.
+
+    Parameters
+    ----------
+    curves : dict of str to array (steps,)
+        What is drawn to what it is called.
+    ax : matplotlib Axes, optional
+    mean_of : int
+        As many steps are one point: their mean.
+    guess : float, optional
+        The loss of a guess: a dotted line.
+    """
+    ax = new_axes(7, 2.8) if ax is None else ax
+    for i, (name, values) in enumerate(curves.items()):
+        values = np.convolve(array(values, float), np.ones(mean_of) / mean_of, mode="valid")
+        ax.plot(values, label=name, **curve_style(i))
+        note(ax, f"{name}: the loss goes from {values[0]:.2f} to {values[-1]:.3f}.")
+    if guess is not None:
+        ax.axhline(guess, color="0.35", linestyle=":", label="a guess")
+    ylabel = "Loss" if mean_of == 1 else f"Loss, mean of {mean_of} steps"
+    ax.set(xlabel="Step", ylabel=ylabel, ylim=(0, None))
+    ax.legend(frameon=False)
+    return with_grid(ax)
 
 
 def trade_off(

@@ -1,4 +1,4 @@
-"""Plots of what cosines have to do with sound: windows, Fourier, the cosine transform."""
+"""Plots of what sound is made of and what is done to it: windows, Fourier, filters, covers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +15,7 @@ from course_utils.plotting.base import (
     samples_of,
     with_grid,
 )
+from course_utils.plotting.clips import log_mel, waveform
 
 
 def windows(
@@ -147,6 +148,131 @@ def rebuilt(
     ax.set(xlabel="Band", ylabel="Level (dB)")
     ax.legend(frameon=False, fontsize=8)
     return with_grid(ax)
+
+
+def aliasing(
+    versions: Mapping[str, tuple[ArrayLike, int]], axes: Sequence[Axes] | None = None
+) -> NDArray:
+    """Draw spectrograms of one sound at several sample rates, on one axis of frequency.
+
+    Parameters
+    ----------
+    versions : dict of str to (array (1, time), int)
+        Name to clip and its sample rate in Hz.
+    axes : as many matplotlib Axes, optional
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    axes = new_axes(11, 2.8, len(versions)) if axes is None else np.asarray(axes)
+    highest = max(rate for _, rate in versions.values()) / 2
+    ticks = [hz for hz in (500, 1_000, 2_000, 4_000, 8_000, 16_000) if hz <= highest]
+    for ax, (name, (clip, rate)) in zip(axes, versions.items(), strict=True):
+        log_mel(clip, rate, ax=ax, n_fft=256, n_mels=40, colorbar=False, name=name)
+        ax.set(title=name, ylim=(150, highest))
+        ax.set_yticks(ticks, [str(hz) if hz < 1_000 else f"{hz // 1000}k" for hz in ticks])
+    return axes
+
+
+def filter_response(
+    weights: ArrayLike, sample_rate: int, axes: Sequence[Axes] | None = None
+) -> NDArray:
+    """Draw the weights of a filter over time, and its gain over frequency.
+
+    Parameters
+    ----------
+    weights : array (taps,)
+        An odd number of them, the middle one at time 0.
+    sample_rate : int
+        In Hz.
+    axes : two matplotlib Axes, optional
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    weights, sample_rate = array(weights, float), checked_rate(sample_rate)
+    left, right = axes = new_axes(9, 2.6, 2) if axes is None else np.asarray(axes)
+    left.plot(1000 * (np.arange(weights.size) - weights.size // 2) / sample_rate, weights)
+    left.set(xlabel="Time (ms)", ylabel="Weight")
+    hz = np.fft.rfftfreq(2048, 1 / sample_rate)
+    gain = 20 * np.log10(np.maximum(np.abs(np.fft.rfft(weights, 2048)), 1e-4))
+    right.plot(hz, gain)
+    right.set(xlabel="Frequency (Hz)", ylabel="Gain (dB)", ylim=(-80, 5))
+    passes, stops = hz[gain < -1][0], hz[gain > -40][-1]
+    note(left, f"{weights.size} weights, the largest {weights.max():.2f}.")
+    note(right, f"The gain is 0 dB up to about {passes:.0f} Hz, and below -40 dB from "
+                f"{stops:.0f} Hz on.")
+    for ax in axes:
+        with_grid(ax)
+    return axes
+
+
+def matches(
+    signal: ArrayLike, output: ArrayLike, axes: Sequence[Axes] | None = None
+) -> NDArray:
+    """Draw a sound above what a kernel makes of it, step by step.
+
+    Parameters
+    ----------
+    signal : array (time,)
+    output : array (steps,)
+        With a stride of 1.
+    axes : two matplotlib Axes, optional
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    signal, output = array(signal, float), array(output, float)
+    if axes is None:
+        axes = new_axes(8, 3.4, rows=2, sharex=True)
+    top, bottom = axes
+    top.plot(signal)
+    top.set(ylabel="Sound")
+    bottom.plot(output, color="#D55E00")
+    bottom.set(xlabel="Sample", ylabel="Output of the kernel")
+    first = int(output.argmax())
+    elsewhere = output.copy()
+    elsewhere[max(0, first - 20) : first + 20] = -np.inf
+    places = sorted([first, int(elsewhere.argmax())])
+    note(top, "Above the sound, below the output of the kernel: it is largest at samples "
+              f"{places[0]} and {places[1]}.")
+    for ax in axes:
+        with_grid(ax)
+    return axes
+
+
+def occlusions(
+    clips: Sequence[tuple[str, ArrayLike, ArrayLike, ArrayLike]], sample_rate: int,
+    axes: NDArray | None = None,
+) -> NDArray:
+    """Draw clips, and below each how sure a network stays while a part of it is covered.
+
+    Parameters
+    ----------
+    clips : list of (str, array (1, time), array (covers,), array (covers,))
+        Word, waveform, middles of the cover in s, probabilities of the true word.
+    sample_rate : int
+        In Hz.
+    axes : array (2, clips) of matplotlib Axes, optional
+
+    Returns
+    -------
+    array (2, clips) of matplotlib Axes
+    """
+    if axes is None:
+        axes = new_axes(4 * len(clips), 3.6, len(clips), 2, squeeze=False, sharex=True)
+    for (upper, lower), (word, clip, centres, p) in zip(axes.T, clips, strict=True):
+        waveform(clip, sample_rate, ax=upper, name=word).set(title=word, xlabel="")
+        lower.plot(centres, p)
+        lower.set(xlabel="Middle of the cover (s)", ylabel="Probability", ylim=(0, 1.05))
+        lowest = int(np.argmin(p))
+        note(lower, f"Lowest, {p[lowest]:.2f}, with the cover at {centres[lowest]:.2f} s.")
+        with_grid(lower)
+    return axes
+
 
 
 def cepstrum(

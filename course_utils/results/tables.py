@@ -21,7 +21,7 @@ from course_utils.results.records import (
 
 def table(
     stage: int | None = None, split: str = "test", by: str | None = None, everywhere: bool = False,
-    path: str | Path | None = None, **only: str | Callable[[str], bool],
+    beside: bool = False, path: str | Path | None = None, **only: str | Callable[[str], bool],
 ) -> "Table":
     """The results so far, of one stage or of all, by stage, classes and value.
 
@@ -38,6 +38,8 @@ def table(
         ``"split"``. The measurements that come with the course then stand beside yours.
     everywhere : bool
         Measurements on all corpora, not on that in use alone.
+    beside : bool
+        Yours and the course's measurements in one table: what you have not run stands there, too.
     path : path, optional
         The JSON file; by default ``settings.results_file()``.
     **only
@@ -74,14 +76,14 @@ def table(
     stages = {result.stage for result, _ in own}
     known = {identity(result, RESULT) for result, _ in own}
     measured = references() if everywhere else _on_one_corpus(references())
-    if by is None:
+    if by is None and not beside:
         measured = [pair for pair in measured if pair[0].stage not in stages]
     else:
         measured = [pair for pair in measured if identity(pair[0], RESULT) not in known]
     own, measured = ([pair for pair in part if wanted(pair[0])] for part in (own, measured))
     if by is not None:
         return Table(_pivot([*measured, *own], by), "")
-    if not own or not measured:
+    if beside or not own or not measured:
         return Table(_rows([*own, *measured]))
     stages = sorted({result.stage for result, _ in measured})
     named = f"stage {stages[0]}" if len(stages) == 1 else f"stages {stages[0]} to {stages[-1]}"

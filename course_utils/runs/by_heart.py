@@ -27,7 +27,10 @@ def check_by_heart(losses: Sequence[float], below: float, corpus: Any) -> None:
     if last < below:
         return
     if corpus.name == "embedded":
-        raise AssertionError("The model cannot learn 32 clips by heart: look for a bug.")
+        raise AssertionError(
+            f"expected a loss below {below:.2g} after {len(losses)} steps on the same clips, got "
+            f"{last:.2g}: the model cannot learn one batch by heart, so look for a bug"
+        )
     print(
         f"The loss of these clips ends at {last:.2f}, not near zero. That need not be a bug: clips "
         "of this corpus may be silent, cut off, or alike with different words. Listen to some. The "

@@ -1,4 +1,6 @@
-"""Plots of cosines and of memories: what they draw, what they say, what they refuse."""
+"""Plots of filters, cosines and memories: what they draw, what they say, what they refuse."""
+
+import re
 
 import matplotlib
 import numpy as np
@@ -131,3 +133,39 @@ def test_predictions_stand_beside_what_came_out(capsys):
 def test_a_prediction_that_cannot_be_is_named(guess, message):
     with pytest.raises(ValueError, match=message):
         plotting.predictions(guess, {"quiet": 0.97})
+
+
+def test_losses_are_means_of_steps_and_have_a_guess():
+    ax = plotting.losses({"one": np.linspace(4, 0, 41)}, mean_of=10, guess=3.5)
+    assert ax.lines[0].get_ydata()[[0, -1]] == pytest.approx([3.55, 0.45])
+    assert said(ax) == "one: the loss goes from 3.55 to 0.450."
+    assert ax.lines[1].get_label() == "a guess"
+    assert ax.get_ylabel() == "Loss, mean of 10 steps"
+
+
+def test_aliasing_has_one_axis_of_frequency():
+    tone = 0.3 * torch.sin(2 * np.pi * 1000 * torch.arange(8000) / RATE)[None]
+    axes = plotting.aliasing({"whole": (tone, RATE), "half": (tone[:, ::2], RATE // 2)})
+    assert [ax.get_ylim()[1] for ax in axes] == [8000, 8000]
+    assert "spectrogram of half: 0.50 s, up to 4000 Hz" in said(axes)
+
+
+def test_a_filter_says_what_it_passes():
+    weights = 0.5 * np.sinc(np.arange(-32, 33) / 2) * np.hamming(65)
+    words = said(plotting.filter_response(weights, RATE))
+    passes, stops = map(int, re.findall(r"\d{4}", words))
+    assert 3500 < passes < 4000 < stops < 4600
+
+
+def test_matches_are_where_the_kernel_fits():
+    output = np.zeros(185)
+    output[[30, 120]] = 2, 3
+    axes = plotting.matches(np.zeros(200), output)
+    assert "largest at samples 30 and 120." in said(axes)
+
+
+def test_an_occlusion_says_where_it_hurts_most():
+    clip = torch.full((1, 8000), 0.1)
+    axes = plotting.occlusions([("yes", clip, [0.1, 0.2, 0.3], [0.9, 0.25, 0.8])], 8000)
+    assert axes.shape == (2, 1)
+    assert "Lowest, 0.25, with the cover at 0.20 s." in said(axes)

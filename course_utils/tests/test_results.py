@@ -279,6 +279,16 @@ def test_references_stand_in_for_stages_that_were_not_run(tmp_path):
     assert stored() == [{**GOOD, "model": "my own", "seed": 7}]
 
 
+def test_measurements_stand_beside_what_was_run(tmp_path):
+    other = {**GOOD, "model": "CNN"}
+    measure(tmp_path, "a.json", "2026-11-20", GOOD, other)
+    results.keep(**GOOD)
+    table = results.table(beside=True)
+    notes = {row["Model"]: row["Note"] for row in table.rows}
+    assert notes == {"MLP *": "your run, seed 0", "CNN *": "reference, 2026-11-20, seed 0"}
+    assert table.more is None
+
+
 def test_the_newest_measurement_of_a_result_wins(tmp_path):
     other = {**GOOD, "model": "CNN"}
     old = [{**GOOD, "seed": seed, "value": 0.1} for seed in range(3)]

@@ -61,7 +61,7 @@ _FILE_MISTAKES: list[dict[str, Callable]] = [
         "torch.load puts tensors on the device they were saved from: pass map_location":
             lambda model, path: model.load_state_dict(_read(path, map_location=None)) and None,
         "do not catch errors here": _load_or_not,
-        "strict=False skips what does not fit, and leaves random weights":
+        "no strict=False, and no error caught on the way: both leave random weights":
             lambda model, path: (model.load_state_dict(_read(path), strict=False) and None),
         "a file with more in it belongs to another model: load_state_dict says so": _copy_known,
         "no assign=True: an optimiser that was made before would lose the parameters": (

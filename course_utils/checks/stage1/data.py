@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -42,6 +43,11 @@ def _unset(waveform: Tensor, samples: int) -> Tensor:
     return fitted
 
 
+def _by_channels(waveform: Tensor, samples: int) -> Tensor:
+    """Padded by what is lacking in channels."""
+    return F.pad(waveform[:, :samples], (0, max(0, samples - len(waveform))))
+
+
 _LENGTH_MISTAKES: dict[str, Callable] = {
     "the zeros belong at the end, so that the word stays where it was":
         lambda x, n: _padded(x, n, 1),
@@ -60,6 +66,7 @@ _LENGTH_MISTAKES: dict[str, Callable] = {
     "keep the channels: (channel, samples)": lambda x, n: _fitted(x, n)[0],
     "keep every channel": lambda x, n: _fitted(x[:1], n),
     "keep the channels as they are, no mean over them": lambda x, n: _fitted(x.mean(0, True), n),
+    "waveform.shape[1] is the time; len(waveform) counts channels": _by_channels,
     "one sample is lost: [:samples] is as many as samples says":
         lambda x, n: _fitted(x[:, : min(n, x.shape[1]) - 1], n),
 }
@@ -219,6 +226,8 @@ _BATCH_MISTAKES: dict[str, Callable] = {
     "16,000 samples, whatever the sample rate in field 1 is":
         lambda items, known: _collated(items, known, lambda x, n: _fitted(x, items[0][1])),
     "keep the order of the items": _longest_first,
+    "keep the order of the items: they are not sorted by word":
+        lambda items, known: _collated(sorted(items, key=lambda item: item[2]), known),
     "cut the end of a clip, not its start":
         lambda items, known: _collated(items, known, lambda x, n: _fitted(x[:, -n:], n)),
     "the word is field 2; the last one is the take":
@@ -280,6 +289,8 @@ _SPLIT_MISTAKES: dict[str, Callable] = {
     ),
     "round(test_share * number of speakers): int() rounds down":
         lambda s, share, seed: _split(s, share, seed, int),
+    "round(test_share * number of speakers): ceil() rounds up":
+        lambda s, share, seed: _split(s, share, seed, math.ceil),
     "draw each name once: no replacement": lambda s, share, seed: _split(
         s, share, seed, draw=lambda random, names, n: names[random.integers(0, len(names) // 2, n)]
     ),
@@ -309,8 +320,8 @@ _SPLIT_MISTAKES: dict[str, Callable] = {
         lambda s, share, seed: (np.nonzero(_split(s, share, seed))[0]),
 }
 (
-    _CLIPS, _SHARE, _ROUND, _ONCE, _FIXED, _OWN, _NEIGHBOURS, _PART, _SET, _NOBODY, _TRUE, _ARRAY,
-    _EACH,
+    _CLIPS, _SHARE, _ROUND, _CEIL, _ONCE, _FIXED, _OWN, _NEIGHBOURS, _PART, _SET, _NOBODY, _TRUE,
+    _ARRAY, _EACH,
 ) = _SPLIT_MISTAKES  # fmt: skip
 
 
@@ -383,7 +394,9 @@ def _check_split(is_test: object, speakers: np.ndarray, share: float, expected: 
             cause = _SHARE
         elif tests == int(share * count):
             cause = _ROUND
-        elif any(a != b and a in b for a in chosen for b in chosen) and tests > expected:
+        elif tests == math.ceil(share * count):
+            cause = _CEIL
+        elif tests > expected and chosen == {b for b in set(speakers) for a in chosen if a in b}:
             cause = _PART
         elif tests < expected:
             cause = _ONCE

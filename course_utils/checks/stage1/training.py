@@ -186,6 +186,8 @@ _EVALUATE_MISTAKES: dict[str, Callable] = {
     "a share of right answers, from 0 to 1: not per cent": lambda *a: (
         torch.tensor(_evaluate(*a), dtype=torch.float64) * torch.tensor([1, 100])
     ).tolist(),
+    "argmax(dim=1) has one answer a clip; argmax() alone has one for the whole batch":
+        lambda *a: (_evaluate(*a)[0], 0.0),
     "F.cross_entropy has the mean of a batch already, unless you say reduction='sum'": lambda *a: (
         torch.tensor(_evaluate(*a), dtype=torch.float64) / torch.tensor([len(a[1]), 1])
     ).tolist(),
@@ -194,8 +196,8 @@ _EVALUATE_MISTAKES: dict[str, Callable] = {
         lambda *a: tuple(torch.tensor(_evaluate(*a))),
 }
 (
-    _EVAL, _STAYS, _GRAD, _SLICE, _LAST, _LOSS_MEAN, _HIT_MEAN, _AS_THEY_COME, _SHARE, _TWICE,
-    _ORDER, _FLOATS,
+    _EVAL, _STAYS, _GRAD, _SLICE, _LAST, _LOSS_MEAN, _HIT_MEAN, _AS_THEY_COME, _SHARE, _ARGMAX,
+    _TWICE, _ORDER, _FLOATS,
 ) = _EVALUATE_MISTAKES  # fmt: skip
 
 
@@ -250,6 +252,8 @@ def evaluate(answer: Callable) -> None:
         causes = (_LOSS_MEAN, _HIT_MEAN) if batch_size < clips else (_AS_THEY_COME, _SHARE)
         if batch_size >= clips and math.isclose(loss * clips, expected[0], rel_tol=1e-6):
             causes = (_TWICE, causes[1])
+        if accuracy == 0.0:
+            causes = (causes[0], _ARGMAX)
         close(accuracy, expected[1], causes[1], 1e-6, "an accuracy")
         close(loss, expected[0], causes[0], 1e-6, "a loss")
     passed(f"loss and accuracy of {clips} clips in batches of {clips}, 3 and 100")
@@ -273,6 +277,8 @@ def _overfit(
 _OVERFIT_MISTAKES: dict[str, Callable] = {
     "make the optimiser once, before the loop: it remembers earlier gradients":
         lambda *a: _overfit(*a, again=True),
+    "gradients add up from step to step: training_step empties them, a loop of your own must, too":
+        lambda *a: _overfit(*a, step=lambda *b: _step(*b, order="tfbs")),
     "the argument learning_rate is not used: Adam(..., lr=learning_rate)":
         lambda *a: _overfit(*a, make=lambda model, rate: torch.optim.Adam(model.parameters())),
     "one torch.optim.Adam with lr=learning_rate, and all clips in every step":
@@ -291,7 +297,9 @@ _OVERFIT_MISTAKES: dict[str, Callable] = {
     "train in train mode: training_step switches it on":
         lambda *a: _overfit(*a, step=lambda model, *b: _step(model.eval(), *b, order="zfbs")),
 }
-_AGAIN, _RATE, _ADAM, _LEARN, _APPEND, _GIVEN, _COPY, _FLOAT, _TRAIN = _OVERFIT_MISTAKES
+(
+    _AGAIN, _ADDING, _RATE, _ADAM, _LEARN, _APPEND, _GIVEN, _COPY, _FLOAT, _TRAIN,
+) = _OVERFIT_MISTAKES  # fmt: skip
 
 
 @check("1.8", _OVERFIT_MISTAKES, trains=True)
@@ -328,6 +336,8 @@ def overfit_one_batch(answer: Callable) -> None:
             cause = _LEARN
         elif follows(_adam_losses(waveforms[:, 0], labels, weights, steps, rate, restart=True)):
             cause = _AGAIN
+        elif follows(_adam_losses(waveforms[:, 0], labels, weights, steps, rate, adding=True)):
+            cause = _ADDING
         elif follows(_adam_losses(waveforms[:, 0], labels, weights, steps, 1e-3)):
             cause = _RATE
         else:
@@ -340,20 +350,23 @@ def overfit_one_batch(answer: Callable) -> None:
 
 
 def _adam_losses(
-    x: Tensor, labels: Tensor, weights: Tensor, steps: int, rate: float, restart: bool = False
+    x: Tensor, labels: Tensor, weights: Tensor, steps: int, rate: float, restart: bool = False,
+    adding: bool = False,
 ) -> list[float]:
     """Losses of softmax regression before each step of Adam, and after the last one.
 
     Algorithm 1 of Kingma and Ba, "Adam: a method for stochastic optimization" (2015), with the
-    gradient in closed form; with `restart`, an Adam that is made anew for every step.
+    gradient in closed form; with `restart`, an Adam that is made anew for every step; with
+    `adding`, gradients that are never emptied.
     """
     x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)  # for the bias
     one_hot = torch.eye(len(weights), dtype=x.dtype)[labels]
-    mean, square, losses = 0.0, 0.0, []
+    mean, square, kept, losses = 0.0, 0.0, 0.0, []
     for step in range(1, steps + 2):
         probabilities = torch.softmax(x @ weights.T, dim=1)
         losses.append(float(-(one_hot * probabilities.log()).sum(dim=1).mean()))
-        gradient = (probabilities - one_hot).T @ x / len(x)
+        gradient = (probabilities - one_hot).T @ x / len(x) + kept
+        kept = gradient if adding else 0.0
         if restart:
             step, mean, square = 1, 0.0, 0.0
         mean = 0.9 * mean + 0.1 * gradient

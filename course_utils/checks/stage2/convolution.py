@@ -51,6 +51,7 @@ def _without_upper_half(x: Tensor) -> Tensor:
 
 HALVE_MISTAKES: dict[str, Callable] = {
     "a tone of 5 kHz comes back as 3 kHz: filter before you drop samples": lambda x: x[..., ::2],
+    "every second sample is to be kept: stride=2": _filtered,
     "the filter cuts too low: low_pass() first, on all samples, then drop":
         lambda x: _filtered(x[..., ::2]),
     "(batch, 1, time) as before: pad, so that the first result is centred on sample 0, and keep "

@@ -75,6 +75,8 @@ CNN_MISTAKES: dict[str, Callable] = {
     "max pooling, not the average": _blocks(pool=nn.AvgPool1d),
     "convolution without padding": _blocks(padding=True),
     "the loss applies log-softmax, not the model": _blocks(end=lambda x: x.log_softmax(dim=1)),
+    "logits, as the last layer gives them: no softmax behind it":
+        _blocks(end=lambda x: x.softmax(dim=1)),
     "it works for one second only: take the mean over the time that is left":
         _blocks(over=lambda x: x.flatten(1)),
     "one second is right, two are not: take the mean over the time that is left":
