@@ -95,14 +95,6 @@ def test_a_transform_stands_beside_what_it_keeps():
     assert axes[1].get_title() == "The loudest frame" and len(axes[1].lines) == 2
 
 
-def test_losses_of_a_few_clips():
-    ax = plotting.losses([2.3, 1.0, 0.05], 32)
-    assert said(ax) == "Loss of 32 clips over 3 steps: from 2.30 to 0.050."
-    assert ax.get_ylim()[0] == 0
-    with pytest.raises(ValueError, match="one loss a step"):
-        plotting.losses([], 32)
-
-
 @pytest.mark.parametrize(("log", "scale"), [(True, "log"), (False, "linear")])
 def test_what_fades(log, scale):
     ax = plotting.fading([5, 80], {"plain": [0.1, 0.0]}, ylabel="Left", log=log)
