@@ -823,17 +823,12 @@ def test_nbval_still_compares(one, another):
 
 
 def class_source(stage, name):
-    """A class as the notebook of a stage defines it, solution markers left out."""
+    """A class as the notebook of a stage defines it; the reasons beside its lines stand once."""
     [path] = (settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb")
     for cell in read(path).cells:
         if cell.cell_type == "code" and f"class {name}(" in cell.source:
-            lines = [line for line in cell.source.splitlines() if "### " not in line]
-            tree = ast.parse("\n".join(lines))
-            return next(
-                ast.get_source_segment("\n".join(lines), node)
-                for node in tree.body
-                if getattr(node, "name", "") == name
-            )
+            nodes = ast.parse(cell.source).body
+            return next(ast.unparse(node) for node in nodes if getattr(node, "name", "") == name)
     raise AssertionError(f"stage {stage} has no class {name}")
 
 
