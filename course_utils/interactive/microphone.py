@@ -204,7 +204,6 @@ def your_voice(
 
     def heard(clip: torch.Tensor) -> None:
         if in_kernel():
-            plotting.show(plotting.waveform(clip, sample_rate, name="your recording"))
             display(plotting.players([(clip, "your recording")], sample_rate, 2, True))
         on_clip(clip)
 

@@ -26,6 +26,8 @@ panel = interactive.your_voice(heard, seconds=0.5, fallback=torch.ones(1, 800))
 
 
 TRAINING = """
+import os
+os.environ["COURSE_QUICK"] = "0"  # a quick run keeps nothing
 import time
 from types import SimpleNamespace
 from torch import nn
