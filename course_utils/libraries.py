@@ -14,8 +14,8 @@ def mfccs(
 ) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     """Functions from one clip (1, time) to its MFCC (coefficient, frame), by what differs in them.
 
-    First librosa and torchaudio with these settings, then with one of their defaults at a time,
-    and last with all of their defaults, but for the hop.
+    First librosa and torchaudio with these settings, then with one or two of their defaults, and
+    last with all of them but the hop (and, for torchaudio, 64 bands in place of 128).
 
     Parameters
     ----------

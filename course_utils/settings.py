@@ -85,11 +85,15 @@ def _folder(variable: str, default: Path) -> Path:
     return Path(text).expanduser().resolve() if text else default
 
 
+_OFF = ("", "0", "false", "no", "off")
+_ON = ("1", "true", "yes", "on")
+
+
 def _flag(variable: str) -> bool:
     text = _text(variable).lower()
-    if text in ("", "0", "false", "no", "off"):
+    if text in _OFF:
         return False
-    if text in ("1", "true", "yes", "on"):
+    if text in _ON:
         return True
     raise ValueError(f"{variable} is {text!r}; set it to 1 or 0.")
 
@@ -178,10 +182,10 @@ def sweeps(name: str = "") -> bool:
     name : str
         Of the sweep or of a variant in it.
     """
-    wanted = os.environ.get("COURSE_SWEEPS", "").strip()
-    if wanted.lower() in ("", "0", "1", "true", "false", "yes", "no", "on", "off"):
+    wanted = _text("COURSE_SWEEPS")
+    if wanted.lower() in _OFF + _ON:
         return _flag("COURSE_SWEEPS")
-    return any(part.strip() in name for part in wanted.split("|")) if name else False
+    return bool(name) and any(part.strip() in name for part in wanted.split("|"))
 
 
 def quick() -> bool:

@@ -3,6 +3,7 @@
 import html
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 from IPython import get_ipython
@@ -21,6 +22,12 @@ def is_reference(exercise: str, defined: list[Any]) -> None:
     _references[exercise] = defined
 
 
+def forget(exercise: str) -> None:
+    """The exercise is empty again: nothing of it is solved."""
+    _passed.discard(exercise)
+    _references.pop(exercise, None)
+
+
 def solved(exercise: str, answers: tuple) -> None:
     """A check has passed. The mark of a loaded reference goes if the answers are the student's."""
     _passed.add(exercise)
@@ -28,32 +35,34 @@ def solved(exercise: str, answers: tuple) -> None:
     own = not any(answer is item for answer in answers for item in known)
     if own and exercise in exercises.loaded_references:
         exercises.loaded_references.discard(exercise)
+        _references.pop(exercise, None)
         print(f"Exercise {exercise} is your own now: results from here on do not name it.")
 
 
-def progress(stage: int) -> None:
-    """Print how much of a stage is solved, and which exercise comes next.
+def progress_of(stage: int) -> Callable[[], None]:
+    """The function ``progress()`` of a stage's checks."""
 
-    What passed with a loaded reference is counted apart, and brings no points.
+    def progress() -> None:
+        """Print how much of this stage is solved, and which exercise comes next.
 
-    Parameters
-    ----------
-    stage : int
-    """
-    folders = [settings.CHECKOUT / name for name in ("labsolutions", "notebooks")]
-    path = next(path for folder in folders for path in folder.glob(f"{stage:02d}_*.ipynb"))
-    found = exercises.exercises(exercises.read(path))
-    loaded = exercises.loaded_references
-    own = [item for item in found if item.id in _passed - loaded]
-    lent = sum(item.id in loaded for item in found)
-    line = (
-        f"{len(own)} of {len(found)} exercises, {sum(item.points for item in own)} of "
-        f"{sum(item.points for item in found)} points"
-    )
-    if lent:
-        line += f"; {lent} by {'its reference' if lent == 1 else 'their references'}"
-    following = next((item.id for item in found if item.id not in _passed | loaded), None)
-    print(line + (f"; next {following}" if following else ""))
+        What passed with a loaded reference is counted apart, and brings no points.
+        """
+        folders = [settings.CHECKOUT / name for name in ("labsolutions", "notebooks")]
+        path = next(path for folder in folders for path in folder.glob(f"{stage:02d}_*.ipynb"))
+        found = exercises.exercises(exercises.read(path))
+        own = [item for item in found if item.id in _passed - exercises.loaded_references]
+        lent = [item.id for item in found if item.id in _references.keys() - {i.id for i in own}]
+        line = (
+            f"{len(own)} of {len(found)} exercises, {sum(item.points for item in own)} of "
+            f"{sum(item.points for item in found)} points"
+        )
+        if lent:
+            line += f"; {len(lent)} by {'its reference' if len(lent) == 1 else 'their references'}"
+        done = {*lent, *(item.id for item in own)}
+        following = next((item.id for item in found if item.id not in done), None)
+        print(line + (f"; next {following}" if following else ""))
+
+    return progress
 
 
 _number = itertools.count()

@@ -188,6 +188,7 @@ def restore_stub(exercise: str) -> None:
     shell.run_cell(stub, store_history=False).raise_error()
     shell.set_next_input(stub, replace=True)
     exercises.loaded_references.discard(exercise)
+    progress.forget(exercise)
     print(f"This cell is now the empty exercise {exercise}. Fill it, and run it.")
 
 

@@ -85,10 +85,11 @@ def script(character: str) -> str:
 def symbols(texts: Iterable[str]) -> str:
     """The symbols that a network should write, from the texts that it is trained on.
 
-    For a language in Latin letters these are the space, the apostrophe and *a* to *z*. For any
-    other they are the space and the letters that its training text is made of, in the order of
-    Unicode. A script that makes up less than a twentieth of the letters is left out (foreign
-    words), and so are digits and signs, which do not say how they are read.
+    For a language in Latin letters these are the space, the apostrophe, *a* to *z*, and what else
+    of that script occurs ten times or more. For any other they are the space and the letters that
+    its training text is made of, in the order of Unicode. A script that makes up less than a
+    twentieth of the letters is left out (foreign words), and so are digits and signs, which do not
+    say how they are read.
 
     Parameters
     ----------

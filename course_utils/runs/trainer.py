@@ -228,6 +228,8 @@ class Trainer:
             tuple(tensor.to(self.device) for tensor in (task(*part) if task else part))
             for part in parts
         ]
+        # Of the test part, as everywhere; a task has labels of its own.
+        tested = parts[1][1] if task else source.split("test").labels
         labels = list(labels or source.words)
         epochs = 2 if settings.quick() else epochs or epochs_for(len(parts[0][0]), self.heard)
         ready = with_arguments(features, given)
@@ -238,7 +240,7 @@ class Trainer:
             stage=self.stage, corpus=source, seed=self.seed, device=self.device,
             settings=self.settings | {"epochs": epochs, "seed": self.seed} | changes,
             features=features, feature_arguments=given, labels=labels, show=show,
-            code=[task] if task else (), chance=results.chance_of(parts[1][1].tolist()),
+            code=[task] if task else (), chance=results.chance_of(tested.tolist()),
             start=None if start is None else start.network.state_dict(),
         )  # fmt: skip
         return Trained(network, run, ready, source, self)

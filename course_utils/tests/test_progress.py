@@ -2,9 +2,8 @@
 
 import re
 
-import IPython
 import pytest
-from IPython.testing.globalipapp import start_ipython
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from course_utils import exercises, settings
@@ -19,9 +18,9 @@ def fit_to_length(waveform, samples):
 
 @pytest.fixture(scope="module")
 def running():
-    shell = start_ipython() or IPython.get_ipython()
+    shell = InteractiveShell.instance()
     yield shell
-    shell.set_custom_exc((), None)
+    InteractiveShell.clear_instance()  # other tests run outside of a notebook
 
 
 @pytest.fixture
@@ -76,6 +75,7 @@ def test_a_reference_is_shown_without_markers_and_counts_until_ones_own_passes(s
     said, _ = run(shell, 'checks.show_reference("1.1")')
     assert "The reference of exercise 1.1; the results table will say that you saw it" in said
     assert "fit_to_length" not in shell.user_ns
+    assert "; next 1.1" in run(shell, "checks.progress()")[0]  # it was seen, and is still open
     assert stuck.references() == ["1.1"]
     run(shell, RIGHT + "checks.fit_to_length(fit_to_length)")
     assert stuck.references() == []

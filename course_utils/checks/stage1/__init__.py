@@ -3,9 +3,7 @@
 A notebook imports this package as ``checks``.
 """
 
-from functools import partial
-
-from course_utils.checks.progress import progress as progress_of
+from course_utils.checks.progress import progress_of
 from course_utils.checks.stage1.checkpoint import save_and_load
 from course_utils.checks.stage1.data import collate, fit_to_length, split_by_speaker, vocabulary
 from course_utils.checks.stage1.model import log_softmax_and_nll, mlp
@@ -42,5 +40,5 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "progress",
 ]
 
-progress = partial(progress_of, 1)
+progress = progress_of(1)
 tell_open_exercises()

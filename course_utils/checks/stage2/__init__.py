@@ -3,9 +3,7 @@
 A notebook imports this package as ``checks``.
 """
 
-from functools import partial
-
-from course_utils.checks.progress import progress as progress_of
+from course_utils.checks.progress import progress_of
 from course_utils.checks.stage2.convolution import (
     convolve,
     halve_rate,
@@ -44,5 +42,5 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "progress",
 ]
 
-progress = partial(progress_of, 2)
+progress = progress_of(2)
 tell_open_exercises()

@@ -3,9 +3,7 @@
 A notebook imports this package as ``checks``.
 """
 
-from functools import partial
-
-from course_utils.checks.progress import progress as progress_of
+from course_utils.checks.progress import progress_of
 from course_utils.checks.stage3.augment import (
     add_noise,
     augmentation,
@@ -51,5 +49,5 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "progress",
 ]
 
-progress = partial(progress_of, 3)
+progress = progress_of(3)
 tell_open_exercises()

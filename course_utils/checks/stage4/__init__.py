@@ -3,9 +3,7 @@
 A notebook imports this package as ``checks``.
 """
 
-from functools import partial
-
-from course_utils.checks.progress import progress as progress_of
+from course_utils.checks.progress import progress_of
 from course_utils.checks.stage4.batches import collate_sequences, statistics
 from course_utils.checks.stage4.ctc import brute_force, ctc_loss
 from course_utils.checks.stage4.decoding import beam_search, greedy
@@ -50,5 +48,5 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "progress",
 ]
 
-progress = partial(progress_of, 4)
+progress = progress_of(4)
 tell_open_exercises()
