@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Number
 from typing import Any
@@ -13,6 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.checks.core import CheckFailed, attempt, call, close, fail, raised
+
+
+def _short(value: Any, width: int) -> str:
+    """One line of at most so many characters; spaces within a text stay as they are."""
+    text = repr(value)
+    if "\n" in text:  # a table of numbers
+        text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 6].rstrip() + " [...]"
 
 
 def agree(
@@ -155,11 +162,11 @@ def _brief(value: Any) -> str:
         small = value.size < 13 if isinstance(value, np.ndarray) else value.numel() < 13
         text = str(value.tolist()) if small else f"shape {tuple(value.shape)}"
         return f"<{text}>"
-    return textwrap.shorten(repr(value), 150)
+    return _short(value, 150)
 
 
 def _kind(value: Any) -> str:
-    text = textwrap.shorten(repr(value), 60)
+    text = _short(value, 60)
     return f"{type(value).__name__} {text}" if not isinstance(value, Tensor) else _brief(value)
 
 

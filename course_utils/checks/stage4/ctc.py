@@ -108,7 +108,8 @@ BRUTE_MISTAKES: dict[str, Callable] = {
     "paths are longer than the target: collapse(path) == target": _paths(says=tuple),
     "the order of the letters counts":
         lambda x, target: _paths(says=lambda path: tuple(sorted(spelled(path))))(x, sorted(target)),
-    "no path is found: a list never equals a tuple": lambda x, target: NEVER,
+    "all come out as impossible: a list never equals a tuple; add probabilities, not logs":
+        lambda x, target: NEVER,
     "log_probs is (frames, symbols), in this order": lambda x, target: _paths()(x.T, target),
     "minus infinity, not infinity": _paths(lambda x: log_sum(x) if x else math.inf),
     "impossible: the log of no probability is minus infinity":

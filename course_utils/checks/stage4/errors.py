@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Number
 from typing import Any
 
 from course_utils.checks.agree import agree
-from course_utils.checks.core import call, chance, check, fail, passed
+from course_utils.checks.core import CheckFailed, call, chance, check, fail, passed
 
 # 4.12 - Edit distance and error rates
 
@@ -315,6 +315,8 @@ def edit_distance(answer: Callable, rate: Callable) -> None:
         for cause, mistake in DISTANCE_MISTAKES.items()
     }
     cause = "there is a shorter way: the smallest of the three ways into each cell"
+    if _as_short(asked, pairs):
+        cause = f"the sum is right, its parts are not, in this order: {_ORDER}"
     agree(asked, _ways, pairs, named, cause)
     # A sentence of some length: as many steps as there are pairs of symbols.
     sizes = random.sample(range(34, 44), 2)
@@ -325,6 +327,14 @@ def edit_distance(answer: Callable, rate: Callable) -> None:
         fail(f"{right} errors", got, f"as before, for {sizes[0]} symbols against {sizes[1]}")
     _error_rates(rate, random)
     passed(f"the fewest errors of {len(pairs) + 1} pairs, and rates over all characters and words")
+
+
+def _as_short(asked: Callable, pairs: Iterable[tuple[Sequence, Sequence]]) -> bool:
+    """Whether all sums of errors are the smallest ones."""
+    try:
+        return all(set(map(sum, asked(*p))) <= set(map(sum, _ways(*p))) for p in pairs)
+    except CheckFailed:  # another cause, which is named where it is met
+        return False
 
 
 def _error_rates(rate: Callable, random: Any) -> None:

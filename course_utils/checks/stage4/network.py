@@ -60,7 +60,7 @@ class _Small(nn.Module):
                 ("channels", channels), ("hidden", hidden), ("layers", layers), ("p", dropout),
             )
         )
-        self.wrong, self.convolutions = wrong, nn.ModuleList()
+        self.wrong, self.convolutions = wrong, wrong.get("holder", nn.ModuleList)()
         block = wrong.get("block", lambda c, width: [c, nn.BatchNorm1d(width), nn.ReLU()])
         for number, (kernel, stride) in enumerate(self.layers):
             options = {"stride": stride, "padding": kernel // 2} | wrong.get("conv", {})
@@ -128,6 +128,8 @@ SMALL_MISTAKES: dict[str, Callable] = {
     "every convolution is padded: padding=kernel // 2": _small(conv={"padding": 0}),
     "an nn.BatchNorm1d(channels) behind each convolution":
         _small(block=lambda c, width: [c, nn.ReLU()]),
+    "a plain list hides its layers from parameters(), and from the optimiser: nn.ModuleList":
+        _small(holder=list),
     "a ReLU behind each batch norm": _small(block=lambda c, width: [c, nn.BatchNorm1d(width)]),
     "convolution, batch norm, ReLU: in this order":
         _small(block=lambda c, width: [c, nn.ReLU(), nn.BatchNorm1d(width)]),
@@ -261,6 +263,8 @@ def speech_ctc(model_class: Callable) -> None:
     padded += [batch(stacks[1], 31, 12, 25, 2), batch(stacks[3], 25, 25, 9), batch(None, m, m, 7)]
     padded += [batch([(5, 1), (3, 1), (5, 1)], 27, 27, 6, 15, 11)]
     answer = partial(_heard, default=default)
+    cause = "the valid frames of each clip, for any layers: output_frames(lengths, layers)"
+    ask(_lasting, lambda *case: answer(*case)[1], [*full, *padded], cause, "a length")
     ask(_asked, answer, full, otherwise, "a log_prob of clips of full length")
     ask(_asked, answer, [full[1], *padded], otherwise, "a log_prob of padded clips")
     shares = [(shape | {"dropout": p}, True) for p in (0.5, 0.0, 1 - 1e-6)]
@@ -365,6 +369,12 @@ def _asked(
     if log_probs.ndim == 3 and len(log_probs) == len(right):
         log_probs = _valid(log_probs, right)  # behind the ends stands what may
     return log_probs, out, averages(model) if training else []
+
+
+def _lasting(model_class: Callable, *case: Any, call: Callable = call) -> Any:
+    """The lengths that an answer returns, or whatever it returns in place of a pair."""
+    got = _asked(model_class, *case, call=call)
+    return got[1] if isinstance(got, tuple) and len(got) == 3 else got
 
 
 def _heard(

@@ -132,7 +132,7 @@ WRONG_ANSWERS["4.11"] = [
     (
         "layers in a plain list",
         SMALL.replace("nn.ModuleList()", "[]"),
-        "for each (kernel, stride) an nn.Conv1d, with a bias",
+        "a plain list hides its layers",
     ),
     ("changes its input", SMALL.replace("x.masked_fill(", "x.masked_fill_("), "work on copies"),
     (
@@ -248,6 +248,14 @@ def distance(body: str) -> str:
 
 WRONG_ANSWERS["4.12"] = [
     ("four numbers", DISTANCE.replace("row[-1][1:]", "row[-1]") + RATE, "(substitutions, insert"),
+    (
+        "ways from above and from the left mixed up inside the table, not at its edges",
+        DISTANCE.replace("n + 1, d)", "@")
+        .replace("n, d + 1)", "n + 1, d)")
+        .replace("@", "n, d + 1)")
+        + RATE,
+        "the sum is right, its parts are not",
+    ),
 ]
 
 RIGHT_ANSWERS["4.12"] = [
