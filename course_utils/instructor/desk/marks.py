@@ -49,6 +49,7 @@ class Submission:
 
     @property
     def points(self) -> int:
+        """Of all exercises."""
         return sum(mark.points for mark in self.marks.values())
 
 
