@@ -5,13 +5,10 @@ to ``plotting``. Where there is no notebook (a script, a test), nothing is shown
 """
 
 from course_utils.interactive.curves import LiveCurves
-from course_utils.interactive.decoding import BeamExplorer
-from course_utils.interactive.explorers import (
-    AugmentationExplorer,
-    ConfusionPicker,
-    FeatureExplorer,
-    ShiftExplorer,
-)
+from course_utils.interactive.decoding import BeamExplorer, CTCExplorer
+from course_utils.interactive.effects import AugmentationExplorer, RobustnessExplorer
+from course_utils.interactive.explorers import ConfusionPicker, FeatureExplorer, ShiftExplorer
+from course_utils.interactive.kernels import KernelExplorer
 from course_utils.interactive.microphone import (
     ClipCollector,
     Recorder,
@@ -20,6 +17,7 @@ from course_utils.interactive.microphone import (
 )
 
 __all__ = [
-    "AugmentationExplorer", "BeamExplorer", "ClipCollector", "ConfusionPicker", "FeatureExplorer",
-    "LiveCurves", "Recorder", "ShiftExplorer", "VoicePanel", "your_voice",
+    "AugmentationExplorer", "BeamExplorer", "CTCExplorer", "ClipCollector", "ConfusionPicker",
+    "FeatureExplorer", "KernelExplorer", "LiveCurves", "Recorder", "RobustnessExplorer",
+    "ShiftExplorer", "VoicePanel", "your_voice",
 ]

@@ -11,12 +11,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import ipywidgets
 import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -67,11 +69,35 @@ def new_figure(height: float) -> Figure:
     return FigureCanvasAgg(Figure(figsize=(9, height), dpi=90)).figure
 
 
-def figure_image(figure: Figure, alt: str) -> str:
-    """``<img alt>`` of the figure as it is: faster than the cropped one of ``plotting.show``."""
+def emptied(ax: Axes) -> Axes:
+    """The axes without what was drawn on it; its ticks stay, which would take longest to make."""
+    for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts]:
+        artist.remove()
+    ax.set_prop_cycle(None)  # the next line is again the first
+    return ax
+
+
+#: What does not move in a figure, as it was drawn.
+_still: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
+
+
+def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = ()) -> str:
+    """``<img alt>`` of the figure as it is: faster than the cropped one of ``plotting.show``.
+
+    Where something is named that moves, all else is drawn once.
+    """
     taken_notes(figure)  # they are in `alt`, as far as they are to be said
     png = io.BytesIO()
-    figure.canvas.draw()
+    if moving and figure in _still:
+        figure.canvas.restore_region(_still[figure])
+    else:
+        for artist in moving:
+            artist.set_visible(False)
+        figure.canvas.draw()
+        _still[figure] = figure.canvas.copy_from_bbox(figure.bbox)
+    for artist in moving:
+        artist.set_visible(True)
+        figure.draw_artist(artist)
     pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
     pixels.quantize(64, Image.Quantize.FASTOCTREE).save(png, format="png", compress_level=6)
     data = base64.b64encode(png.getvalue()).decode()
@@ -123,15 +149,19 @@ class Explorer:
     def _ipython_display_(self) -> None:
         pass  # as the last line of a cell it adds nothing
 
-    def _start(self, *controls: ipywidgets.Widget) -> None:
+    def _start(
+        self, *controls: ipywidgets.Widget, silent: Sequence[ipywidgets.Widget] = ()
+    ) -> None:
+        """Show the page under its controls; `silent` widgets stand beside them."""
         self.page, self.words = self._render()
         width = max(8, *(0.55 * len(control.description) for control in controls))  # em
         for control in controls:
             control.style.description_width = f"{width:g}em"
-            control.layout.width = f"{width + 24:g}em"
+            control.layout.width = f"min(100%, {width + 24:g}em)"
             control.observe(self._changed, "value")
-        # Above what they change: a hand on the slider, an eye on the picture.
-        show_widget(ipywidgets.VBox(controls))
+        # Above what they change, beside each other where there is room: a hand on the slider, an
+        # eye on the picture.
+        show_widget(ipywidgets.Box([*controls, *silent], layout={"flex_flow": "row wrap"}))
         self._handle = show_page(self.page, self.words)
 
     def _changed(self, _change: Any = None) -> None:
@@ -177,10 +207,12 @@ def ranking_in_words(heard: dict[str, float], word: str) -> str:
     return f"Most probable: {shares}. The true word is number {place} of {len(ranking)}."
 
 
-def draw_bars(ax: Axes, heard: dict[str, float], word: str) -> None:
-    """Draw what the model hears: the five most probable words, the true one hatched."""
-    names = sorted(heard, key=heard.get, reverse=True)[:5][::-1]
-    bars = ax.barh(
+def draw_bars(
+    ax: Axes, heard: dict[str, float], word: str, most: int = 5, title: str = "What the model hears"
+) -> None:
+    """Draw what a model hears: the most probable words, the true one hatched."""
+    names = sorted(heard, key=heard.get, reverse=True)[:most][::-1]
+    bars = emptied(ax).barh(
         range(len(names)), [100 * heard[name] for name in names],
         color=["#F0C060" if name == word else "#0072B2" for name in names],
         hatch=["////" if name == word else "" for name in names], height=0.45,
@@ -190,5 +222,6 @@ def draw_bars(ax: Axes, heard: dict[str, float], word: str) -> None:
     # The names stand above their bars: beside them they would need as much room again.
     for place, name in enumerate(names):
         ax.text(2, place + 0.26, f"{name} (true)" if name == word else name, va="bottom")
-    ax.set(xlim=(0, 130), xlabel="Probability (%)", title="What the model hears")
+    ax.set(xlim=(0, 130), xlabel="Probability (%)")
+    ax.set_title(title, fontsize=12 if most > 3 else 9)
     ax.set(yticks=[], xticks=[0, 50, 100], ylim=(-0.5, len(names) - 0.2))

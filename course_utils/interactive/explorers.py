@@ -1,4 +1,4 @@
-"""Explorers of shifts, confusions, features and augmentation."""
+"""Explorers of shifts, confusions and features."""
 
 import html
 import math
@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 import ipywidgets
 import torch
 import torchaudio
+from matplotlib.ticker import MaxNLocator
 
 from course_utils import plotting
 from course_utils.interactive.base import (
     ClipExplorer,
     Explorer,
     draw_bars,
+    emptied,
     figure_image,
     new_figure,
     ranking_in_words,
@@ -21,7 +23,7 @@ from course_utils.interactive.base import (
     slider,
     text_block,
 )
-from course_utils.plotting.base import samples_of, taken_notes
+from course_utils.plotting.base import taken_notes
 
 
 class ShiftExplorer(ClipExplorer):
@@ -61,9 +63,7 @@ class ShiftExplorer(ClipExplorer):
         said = ranking_in_words(heard, word)
         words = f"{label}. {said}"
         left, right = self._figure.axes
-        left.clear()
-        right.clear()
-        plotting.waveform(clip, self._sample_rate, left).set_title(label)
+        plotting.waveform(clip, self._sample_rate, emptied(left)).set_title(label)
         draw_bars(right, heard, word)
         page = figure_image(self._figure, words) + text_block(said)
         return page + plotting.player(clip, self._sample_rate, label).data, words
@@ -120,6 +120,9 @@ class ConfusionPicker(Explorer):
 class FeatureExplorer(ClipExplorer):
     """Let the reader choose window, hop and numbers of features, and see log-mel and MFCCs.
 
+    What the MFCCs keep is made into sound again: their bands, and phases that fit, by the method
+    of Griffin and Lim.
+
     The mel scale is HTK's, the window Hann's, padded to the next power of two; each MFCC is drawn
     standardised over the clip, since the first would outshine the others.
 
@@ -152,14 +155,16 @@ class FeatureExplorer(ClipExplorer):
         self.mels = slider(integer, "Mel bands", mels, 8, 128, 1)
         self.mfccs = slider(integer, "MFCCs", mfccs, 4, 40, 1)
 
-        self._figure = new_figure(3.1)
+        self._figure = new_figure(2.8)
+        self._figure.subplots(1, 2)
+        self._figure.subplots_adjust(0.07, 0.17, 0.96, 0.9, wspace=0.22)
         self._start(self.choice, self.window, self.hop, self.mels, self.mfccs)
 
     def _render(self) -> tuple[str, str]:
         clip, word = self._chosen()
         rate, window, hop = self._sample_rate, self.window.value, self.hop.value
         mels, mfccs = self.mels.value, min(self.mfccs.value, self.mels.value)
-        level, mfcc, n_fft, empty = _features(clip, rate, window, hop, mels, mfccs)
+        level, mfcc, n_fft, empty, sound = _features(clip, rate, window, hop, mels, mfccs)
 
         frames, per_second = level.shape[1], 1000 / hop
         words = (
@@ -176,14 +181,15 @@ class FeatureExplorer(ClipExplorer):
         if mfccs < self.mfccs.value:
             words += f" There can be no more MFCCs than mel bands: {mfccs} are shown."
 
-        self._figure.clear()
-        left, right = self._figure.subplots(1, 2)
-        self._figure.subplots_adjust(0.07, 0.17, 0.96, 0.9, wspace=0.22)
-        seconds = hop / 1000
-        label = f"Frequency (Hz), {mels} bands"
+        if sound is None:
+            words += " Nothing to hear of them: windows that do not overlap make no sound."
+        left, right = map(emptied, self._figure.axes[:2])
+        first, seconds = len(self._figure.axes) == 2, hop / 1000  # later the scales stay
+        left.yaxis.set_major_locator(MaxNLocator())
         plotting.features(
-            level, seconds, left, ylabel=label, title=f"Log-mel, {word}",
-            colorbar="Level (dB re peak)", name=f"{word}, log-mel in dB", vmin=-80, vmax=0,
+            level, seconds, left, ylabel=f"Frequency (Hz), {mels} bands",
+            title=f"Log-mel, {word}", colorbar=first and "Level (dB re peak)",
+            name=f"{word}, log-mel in dB", vmin=-80, vmax=0,
         )
         seen = taken_notes(self._figure)
         ticks = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if hz < rate / 2]
@@ -192,12 +198,17 @@ class FeatureExplorer(ClipExplorer):
         step = _htk_mel(rate / 2) / (mels + 1)
         left.set_yticks([_htk_mel(hz) / step - 1 for hz in ticks], names)
         plotting.features(
-            mfcc, seconds, right, title=f"{mfccs} MFCCs, {word}", colorbar="Standard deviations",
-            vmin=-3, vmax=3,
+            mfcc, seconds, right, title=f"{mfccs} MFCCs, {word}",
+            colorbar=first and "Standard deviations", vmin=-3, vmax=3,
         )
+        for ax, rows in ((left, mels), (right, mfccs)):
+            ax.set(xlim=(-0.5 * seconds, (frames - 0.5) * seconds), ylim=(-0.5, rows - 0.5))
         alt = f"Left: {seen} Right: {mfccs} MFCCs, each standardised over the clip."
         page = figure_image(self._figure, alt) + text_block(words)
-        return page + plotting.player(clip, rate, word).data, f"{words} {alt}"
+        sounds = [(clip, f"{word}, as it was")]
+        if sound is not None:
+            sounds.append((sound, f"{word}, from its {mfccs} MFCCs"))
+        return page + plotting.players(sounds, rate, 2).data, f"{words} {alt}"
 
 
 def _htk_mel(hz: float) -> float:
@@ -207,145 +218,30 @@ def _htk_mel(hz: float) -> float:
 
 def _features(
     clip: torch.Tensor, rate: int, window: int, hop: int, mels: int, mfccs: int
-) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+) -> tuple[torch.Tensor, torch.Tensor, int, int, torch.Tensor | None]:
     """Level in dB below the peak (mel, frame), MFCCs standardised (mfcc, frame), FFT size, empty
-    bands; of a clip (1, time), with window and hop in ms."""
-
+    bands, sound (1, time) of the MFCCs if any; of a clip (1, time), with window and hop in ms."""
     samples = max(1, round(window * rate / 1000))
     n_fft = 1 << (samples - 1).bit_length()  # the next power of two
+    step = max(1, round(hop * rate / 1000))
     spectrum = {"n_fft": n_fft, "win_length": samples, "pad_mode": "constant", "n_mels": mels}
-    spectrum |= {"hop_length": max(1, round(hop * rate / 1000)), "mel_scale": "htk"}
+    spectrum |= {"hop_length": step, "mel_scale": "htk"}
     with warnings.catch_warnings():  # the words say it
         warnings.filterwarnings("ignore", "At least one mel filterbank has all zero values")
         transform = torchaudio.transforms.MFCC(rate, mfccs, melkwargs=spectrum)
+    bank = transform.MelSpectrogram.mel_scale.fb  # (bin, mel)
     with torch.no_grad():
         power = transform.MelSpectrogram(clip)
         level = transform.amplitude_to_DB(power)  # (1, mel, frame)
         mfcc = (level.transpose(1, 2) @ transform.dct_mat).transpose(1, 2)[0]  # (mfcc, frame)
+        sound = None
+        if step < samples and clip.shape[1] >= n_fft:  # else its frames do not fit together
+            kept = 10 ** (mfcc.T @ transform.dct_mat.T / 10)  # (frame, mel)
+            power = (kept @ torch.linalg.pinv(bank)).clamp(min=0).T  # (bin, frame)
+            sound = torchaudio.transforms.GriffinLim(
+                n_fft, 8, samples, step, power=2, length=clip.shape[1], rand_init=False
+            )(power)[None]
     centred = mfcc - mfcc.mean(dim=1, keepdim=True)
     spread = centred.square().mean(dim=1, keepdim=True).sqrt()
-    bank = transform.MelSpectrogram.mel_scale.fb  # (bin, mel)
     empty = int((bank.amax(dim=0) == 0).sum())
-    return level[0] - level.max(), centred / spread.clamp_min(1e-3), n_fft, empty
-
-
-class AugmentationExplorer(ClipExplorer):
-    """Let the reader change a clip, and see, hear and ask a model what became of it.
-
-    Parameters
-    ----------
-    clips : sequence of float32 tensors (1, time)
-    labels : sequence of str
-        The word of each clip.
-    effects : dict of str to (function, low, high, step, neutral, unit)
-        ``function(waveforms, amounts)`` is an effect of the course: a batch (1, 1, time) and a
-        float tensor (1,) to a batch, whose clip may have another length. It is called, in the
-        order of the dict, where its slider, `low` to `high`, does not stand on `neutral`. `unit`
-        is a str.
-    sample_rate : int
-        In Hz.
-    predict : callable, optional
-        ``predict(waveform)`` of one clip (1, time) returns the probability of each word.
-
-    Raises
-    ------
-    ValueError
-        If there are no clips, or not as many labels, or an effect is not described so.
-    """
-
-    def __init__(
-        self, clips: Sequence[torch.Tensor], labels: Sequence[str], effects: Mapping[str, tuple],
-        sample_rate: int = 16000,
-        predict: Callable[[torch.Tensor], Mapping[str, float]] | None = None,
-    ):
-        super().__init__(clips, labels, sample_rate)
-        self._effects, self._predict = dict(effects), predict
-        self.sliders: dict[str, ipywidgets.FloatSlider] = {}
-        for name, effect in self._effects.items():
-            try:
-                function, low, high, step, neutral, unit = effect
-            except (TypeError, ValueError):
-                function = None
-            if not callable(function):
-                raise ValueError(
-                    f"effect {name!r} must be (function, low, high, step, neutral value, unit), "
-                    f"got {effect!r}"
-                )
-            if not low <= neutral <= high or step <= 0:
-                raise ValueError(
-                    f"effect {name!r}: the neutral value {neutral} must lie in {low} to {high}, "
-                    f"and the step {step} above 0"
-                )
-            title = f"{name} ({unit})" if unit else name
-            whole = all(float(number).is_integer() for number in (low, high, step, neutral))
-            control = slider(ipywidgets.FloatSlider, title, neutral, low, high, step)
-            control.readout_format = ".0f" if whole else ".2f"
-            self.sliders[name] = control
-
-        self._figure = new_figure(4.2)
-        self._start(self.choice, *self.sliders.values())
-
-    def _augmented(self, clip: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
-        """The clip after each effect that is not neutral, and what was done, in words."""
-
-        done = []
-        for name, (function, _low, _high, step, neutral, unit) in self._effects.items():
-            value = self.sliders[name].value
-            if abs(value - neutral) < step / 1000:
-                continue
-            clip = function(clip[None].clone(), torch.tensor([value]))
-            clip = clip[0] if getattr(clip, "ndim", 0) == 3 and len(clip) == 1 else clip
-            done.append(f"{name} {value:g} {unit}".rstrip())
-            try:
-                samples_of(clip)
-            except ValueError as error:
-                raise ValueError(
-                    f"effect {name!r} returned no waveform (1, time): {error}"
-                ) from None
-            clip = clip.detach().reshape(1, -1)  # (1, time)
-        return clip, done
-
-    def _render(self) -> tuple[str, str]:
-        before, word = self._chosen()
-        after, done = self._augmented(before)
-        rate = self._sample_rate
-        label = f"{word}, {', '.join(done) or 'unchanged'}"
-        seconds = after.shape[1] / rate
-        peaks = [float(clip.abs().max()) for clip in (before, after)]
-        words = f"{label}: {seconds:.2f} s, peak amplitude {peaks[1]:.2f}."
-
-        self._figure.clear()
-        widths = (4, 4) if self._predict is None else (4, 4, 2.4)
-        grid = self._figure.add_gridspec(2, len(widths), width_ratios=widths, height_ratios=(2, 3))
-        grid.update(left=0.075, right=0.97, bottom=0.12, top=0.93, wspace=0.28, hspace=0.25)
-        top = self._figure.add_subplot(grid[0, 0])
-        shared = self._figure.add_subplot(grid[0, 1], sharex=top, sharey=top)
-        end = max(before.shape[1], after.shape[1]) / rate
-        peak = 1.05 * max(0.01, *peaks)
-        seen: list[str] = []
-        for column, (ax, clip) in enumerate(((top, before), (shared, after))):
-            plotting.waveform(clip, rate, ax)
-            ax.set(xlabel="", title=("Before", "After")[column])
-            below = self._figure.add_subplot(grid[1, column], sharex=top)
-            taken_notes(self._figure)
-            plotting.log_mel(clip, rate, below, colorbar=False, name=(word, label)[column])
-            seen.append(taken_notes(self._figure))
-            if column:
-                ax.set_ylabel("")
-                below.set_ylabel("")
-        top.set(xlim=(0, end), ylim=(-peak, peak))
-        for ax in (top, shared):
-            ax.tick_params(labelbottom=False)
-        alt = "Waveform and log-mel spectrogram, left before and right after. "
-        alt += f"Before: {seen[0]} After: {seen[1]}"
-        if self._predict is not None:
-            heard = shares_of(self._predict(after))
-            said = ranking_in_words(heard, word)
-            first = shares_of(self._predict(before)) if done else heard
-            best = max(first, key=first.get)
-            if done:
-                said += f" Before, the model heard {best}, {100 * first[best]:.0f} %."
-            words += f" {said}"
-            draw_bars(self._figure.add_subplot(grid[:, 2]), heard, word)
-        page = figure_image(self._figure, f"{words} {alt}") + text_block(words)
-        return page + plotting.player(after, rate, label).data, f"{words} {alt}"
+    return level[0] - level.max(), centred / spread.clamp_min(1e-3), n_fft, empty, sound

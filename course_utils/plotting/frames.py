@@ -260,7 +260,7 @@ def _filterbank_in_words(bank: ArrayLike, sample_rate: float) -> str:
     return text
 
 
-def _responses(weights: ArrayLike, sample_rate: float) -> tuple[NDArray, NDArray, NDArray]:
+def responses(weights: ArrayLike, sample_rate: float) -> tuple[NDArray, NDArray, NDArray]:
     """Gain (kernel, 257) from 0 to half the rate, its frequencies in Hz, and the kernels' order."""
 
     weights = array(weights, float)
@@ -288,7 +288,7 @@ def kernels(
     axes : two matplotlib Axes, optional
     """
     sample_rate = checked_rate(sample_rate)
-    gain, hz, order = _responses(weights, sample_rate)
+    gain, hz, order = responses(weights, sample_rate)
     weights = array(weights, float)[order]
     axes = new_axes(10, 4.5, 2) if axes is None else axes
     left, right = axes
@@ -312,7 +312,7 @@ def kernels(
 def _kernels_in_words(weights: ArrayLike, sample_rate: float) -> str:
     """Say how many kernels (kernel, taps) there are, and how their frequencies are spread."""
 
-    gain, hz, _ = _responses(weights, checked_rate(sample_rate))
+    gain, hz, _ = responses(weights, checked_rate(sample_rate))
     peaks = np.sort(hz[gain.argmax(axis=1)])
     taps = array(weights).shape[1]
     return (
