@@ -63,10 +63,12 @@ class KernelExplorer(ClipExplorer):
         self.kernel = slider(ipywidgets.IntSlider, "Kernel, low to high", 1, 1, len(kernels), 1)
         self._figure = new_figure(3.4)
         columns = 2 if predict is None else 3
-        grid = self._figure.add_gridspec(2, columns, height_ratios=(1, 1))
+        grid = self._figure.add_gridspec(2, columns)
         grid.update(left=0.075, right=0.97, bottom=0.14, top=0.92, wspace=0.25, hspace=0.9)
-        for place in (grid[0, 0], grid[0, 1], grid[1, :2], *([grid[:, 2]] * (columns - 2))):
+        for place in (grid[0, 0], grid[0, 1], grid[1, :2]):
             self._figure.add_subplot(place)
+        if predict is not None:
+            self._figure.add_subplot(grid[:, 2])
         self._start(self.choice, self.kernel)
 
     def _filtered(self, clip: torch.Tensor, kernel: np.ndarray) -> torch.Tensor:
@@ -111,8 +113,7 @@ class KernelExplorer(ClipExplorer):
         ) if len(passed) else f"Kernel {number} is zero: it answers to nothing."
         if self._predict is not None:
             heard = shares_of(self._predict(filtered))
-            words += f" Through it, {ranking_in_words(heard, word)[0].lower()}"
-            words += ranking_in_words(heard, word)[1:]
+            words += f" The network is asked for the filtered clip. {ranking_in_words(heard, word)}"
             draw_bars(bars[0], heard, word)
         alt = f"{words} {taken_notes(self._figure)}"
         page = figure_image(self._figure, alt) + text_block(words)

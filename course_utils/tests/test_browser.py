@@ -16,6 +16,19 @@ from course_utils import interactive
 tone = 0.5 * torch.sin(torch.arange(16_000) * 0.2)[None]
 interactive.ShiftExplorer([tone], ["tone"], lambda clip: {"tone": 0.5 + clip[0, 0].item()}, 16_000);
 """
+EXPLORERS = [
+    """
+import torch
+from course_utils import interactive
+tone = 0.5 * torch.sin(torch.arange(32_000) * 0.2)[None]
+effects = {name: (lambda x, v: x * v, 0, 2, 0.1, 1, "") for name in ("A", "B", "C", "D")}
+interactive.AugmentationExplorer([tone], ["a"], effects, 16_000, lambda clip: {"a": 0.9, "b": 0.1});
+""",
+    """
+frames = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).log_softmax(dim=1)
+interactive.CTCExplorer(frames, "-ab", 0.05, tone, 16_000, said="ab");
+""",
+]
 VOICE = """
 import torch
 from course_utils import interactive
@@ -66,6 +79,7 @@ def lab(tmp_path_factory):
     solution = next((settings.CHECKOUT / "labsolutions").glob("01_*.ipynb"))
     shutil.copy(solution, folder / "notebooks" / "solved.ipynb")
     notebook_of(folder / "widgets.ipynb", WIDGETS, VOICE)
+    notebook_of(folder / "explorers.ipynb", *EXPLORERS)
     notebook_of(folder / "training.ipynb", TRAINING)
     notebook_of(folder / "outputs.ipynb", FIGURES, TABLE, WIDGETS)
     private = folder.parent
@@ -216,3 +230,25 @@ def test_outputs_fit_the_window_and_axe_finds_nothing_serious(lab, width):
                e => e.getBoundingClientRect().right > innerWidth + 1).length"""
         )
         assert wide == 0, f"{wide} players end outside of a window of {width} px"
+
+
+def test_explorers_fit_a_laptop_and_follow_the_sound(page):
+    page.open("explorers.ipynb")
+    page.run_all()
+    for index, limit in ((0, 560), (1, 560)):  # measured: 522 and 449 px
+        page.output(index).locator("audio").first.wait_for()
+        height = page.output(index).bounding_box()["height"]
+        assert height < limit, f"explorer {index} is {height:.0f} px tall"
+    follows = page.output(1)
+    readout = follows.locator(".widget-readout")
+    assert readout.inner_text() == "20"
+    follows.locator("audio").evaluate("player => { player.currentTime = 0.3 }")
+    page.page.wait_for_function(
+        "e => e.textContent === '6'", arg=readout.element_handle(), timeout=10_000
+    )
+    follows.locator("img[alt^='Frame 6 (0.30 s)']").wait_for(timeout=10_000)
+    follows.locator(".noUi-handle").press("ArrowLeft")
+    page.page.wait_for_function(
+        "e => Math.abs(e.currentTime - 0.25) < 0.01",
+        arg=follows.locator("audio").element_handle(), timeout=10_000,
+    )

@@ -90,7 +90,7 @@ def test_feature_explorer_shows_log_mel_and_mfccs_of_the_chosen_clip(pages):
     assert len(first) == 2
     assert len(controls) == 1 and VIEW in controls[0]
     assert len(alts(first[-1]["text/html"])) == 1
-    assert first[-1]["text/html"].count("<audio") == 1
+    assert first[-1]["text/html"].count("<audio") == 2
     assert first[-1]["text/plain"] == explorer.words
     assert plt.get_fignums() == before
 
@@ -135,7 +135,7 @@ def test_feature_explorer_says_empty_bands_instead_of_warning():
 
 def test_features_are_those_of_torchaudio():
     clip = tone(0.3) + 0.01 * torch.randn(1, 4800, generator=torch.Generator().manual_seed(0))
-    level, mfcc, n_fft, empty = explorers._features(clip, RATE, 32, 10, 40, 13)
+    level, mfcc, n_fft, empty, _ = explorers._features(clip, RATE, 32, 10, 40, 13)
     assert (n_fft, empty) == (512, 0)
     settings = {"n_fft": 512, "hop_length": 160, "n_mels": 40, "pad_mode": "constant"}
     expected = torchaudio.transforms.MFCC(RATE, 13, melkwargs=settings)(clip)[0]
@@ -145,6 +145,25 @@ def test_features_are_those_of_torchaudio():
     torch.testing.assert_close(
         level, (10 * (power / power.max()).log10()).clamp(-80), atol=1e-3, rtol=0
     )
+
+
+def test_mfccs_are_heard_as_far_as_they_keep_the_sound():
+    clip = tone(0.5, hertz=1000)
+
+    def tonal(mfccs):
+        *_, sound = explorers._features(clip, RATE, 32, 10, 40, mfccs)
+        assert sound.shape == clip.shape
+        spectrum = np.abs(np.fft.rfft(sound[0]))
+        near = spectrum[450:551]  # 900 to 1,100 Hz
+        return (near**2).sum() / (spectrum**2).sum()
+
+    assert tonal(40) > 0.9 > 0.5 > tonal(4)
+    # Frames that do not overlap, and a clip shorter than one, make none.
+    assert explorers._features(clip, RATE, 20, 20, 40, 13)[4] is None
+    assert explorers._features(tone(0.02), RATE, 100, 10, 40, 13)[4] is None
+    explorer = interactive.FeatureExplorer([clip], ["a"], window=20, hop=20)
+    assert "make no sound" in explorer.words
+    assert explorer.page.count("<audio") == 1
 
 
 def test_feature_explorer_copes_with_silence_and_with_a_clip_shorter_than_the_window():
@@ -183,11 +202,15 @@ def test_augmentation_explorer_applies_what_is_not_neutral_in_order(pages, monke
         calls.append("scale")
         return x * value
 
-    player = plotting.player
-    monkeypatch.setattr(
-        plotting, "player", lambda x, rate, label: played.append(x) or player(x, rate, label)
-    )
-    clip = tone(0.5)
+    players, clip = plotting.players, tone(0.5)
+
+    def heard(sounds, *more):
+        (before, _), (after, _) = sounds
+        torch.testing.assert_close(before, clip)
+        played.append(after)
+        return players(sounds, *more)
+
+    monkeypatch.setattr(plotting, "players", heard)
     effects = {"Add": (add, 0, 0.4, 0.1, 0, ""), "Scale": (scale, 0, 2, 0.5, 1, "times")}
     explorer = interactive.AugmentationExplorer([clip], ["yes"], effects)
     assert calls == []
