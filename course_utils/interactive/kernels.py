@@ -115,7 +115,7 @@ class KernelExplorer(ClipExplorer):
             heard = shares_of(self._predict(filtered))
             words += f" The network is asked for the filtered clip. {ranking_in_words(heard, word)}"
             draw_bars(bars[0], heard, word)
-        alt = f"{words} {taken_notes(self._figure)}"
-        page = figure_image(self._figure, alt) + text_block(words)
+        alt = taken_notes(self._figure)
+        page = figure_image(self._figure, f"{words} {alt}") + text_block(words)
         sounds = [(clip, f"{word}, before"), (filtered, label)]
         return page + plotting.players(sounds, rate, 2).data, f"{words} {alt}"

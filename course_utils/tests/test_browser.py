@@ -252,3 +252,5 @@ def test_explorers_fit_a_laptop_and_follow_the_sound(page):
         "e => Math.abs(e.currentTime - 0.25) < 0.01",
         arg=follows.locator("audio").element_handle(), timeout=10_000,
     )
+    page.restart_kernel()
+    assert words_after(page, 0) == words_after(page, 1) == f'"{LOST}"'
