@@ -81,18 +81,18 @@ class FrameExplorer(Explorer):
         self._sample_rate = sample_rate
         self.frame = slider(ipywidgets.IntSlider, "Frame", range(last + 1)[start], 0, last, 1)
 
-    def _begin(self) -> None:
-        """Show the page, and under it the player."""
+    def _begin(self, name: str, what: str) -> None:
+        """Show the page, and under it the player: of what is said, and what follows it."""
         if self._clip is None:
-            return self._start(self.frame)
-        label = f"{self._written(self._read(len(self._frames)))}: the picture follows"
+            self._start(self.frame)
+            return
+        label = f"{name or 'the clip'}: the {what} follow"  # the cursor knows the player by it
         self.cursor = PlayCursor(label=label)
         self.cursor.observe(self._played, "seconds")
         self._start(self.frame, silent=[self.cursor])
         # By itself: a picture that is drawn again does not stop the sound.
         page = plotting.player(self._clip, self._sample_rate, label).data
         show_page(page, f"A player: {label}.")
-        return None
 
     def _at_cursor(self) -> int:
         """The frame in which the player stands."""
@@ -157,15 +157,14 @@ class CTCExplorer(FrameExplorer):
         super().__init__(frames, symbols, hop_seconds, blank, middle, clip, sample_rate)
         self._said = said
         self._figure = new_figure(2.9)
-        left, right = self._figure.subplots(1, 2, width_ratios=(5, 2))
+        left, _ = self._figure.subplots(1, 2, width_ratios=(5, 2))
         self._figure.subplots_adjust(0.08, 0.17, 0.98, 0.9, wspace=0.08)
         plotting.waveform(self._clip, sample_rate, left, color="0.35", linestyle="-")
         low, high = left.get_ylim()
         left.set_ylim(low - 0.3 * (high - low), high)  # under the waveform a strip for letters
         left.set_yticks([tick for tick in left.get_yticks() if low <= tick <= high])
         left.grid(False)
-        self._wave, self._bars = left.lines[0], right
-        self._begin()
+        self._begin(said, "letters")
 
     def _render(self) -> tuple[str, str]:
         now = self.frame.value
@@ -182,14 +181,13 @@ class CTCExplorer(FrameExplorer):
         if self._said:
             words += f" Said: {self._said!r}."
 
-        left = self._figure.axes[0]
+        left, right = self._figure.axes
         for artist in [*left.lines[1:], *left.patches, *left.texts]:
             artist.remove()
         _mark(left, now, self._hop)
-        left.set_title(f"Best path so far: {_short(written, 40)}")
+        left.set_title(f"Best path so far: {_short(written, 40)}", y=1)  # found while hidden, too
         self._strip(left, signs)
-        right = emptied(self._bars)
-        bars = right.barh(range(len(best)), 100 * share[best], color="#0072B2", height=0.5)
+        bars = emptied(right).barh(range(len(best)), 100 * share[best], color="#0072B2", height=0.5)
         right.bar_label(bars, [f"{name} {100 * share[i]:.0f} %" for name, i in
                                zip(names, best, strict=True)], padding=3)
         right.set(ylim=(self.MOST - 0.5, -0.5), xlim=(0, 165), yticks=[], xticks=[0, 50, 100])
@@ -262,7 +260,7 @@ class BeamExplorer(FrameExplorer):
             self._frames, self._symbols, self._hop, left, self._blank, name="the clip"
         )
         self._seen = taken_notes(self._figure)
-        self._begin()
+        self._begin(self._written(self._read(len(self._frames))), "beams")
 
     def _render(self) -> tuple[str, str]:
         now = self.frame.value
@@ -285,7 +283,7 @@ class BeamExplorer(FrameExplorer):
         for artist in [*left.lines, *left.patches]:
             artist.remove()
         _mark(left, now, self._hop)
-        left.set_title(f"Frame {now} of 0 to {len(self._frames) - 1}")
+        left.set_title(f"Frame {now} of 0 to {len(self._frames) - 1}", y=1)
         shown = list(zip(beams, shares, strict=True))[: self.MOST]
         bars = emptied(right).barh(
             range(len(shown)), [share for _, share in shown], color="#0072B2", height=0.4,

@@ -203,11 +203,15 @@ def test_ctc_explorer_begins_with_nothing():
     ctc, lambda: interactive.BeamExplorer(PROBABILITIES.log(), SYMBOLS, 0.04, STEPS),
 ], ids=["ctc", "beam"])  # fmt: skip
 def test_what_was_drawn_leaves_no_trace(make):
-    explorer, pictures = make(), []
-    for frame in (1, 3, 1):
+    explorer = make()
+    pictures, start = [picture(explorer)], explorer.frame.value
+    for frame in (1, start):
         explorer.frame.value = frame
         pictures.append(picture(explorer))
     assert pictures[0] == pictures[2] != pictures[1]
+    for ax in explorer._figure.axes[:2]:  # a heading that is moved out of sight is none
+        box = ax.title.get_window_extent()
+        assert 0 < box.y0 < box.y1 < explorer._figure.bbox.height
 
 
 def test_the_player_moves_the_picture_and_the_slider_moves_the_player():
