@@ -115,7 +115,7 @@ class AugmentationExplorer(EffectExplorer):
         self._predict = predict
         self._figure = new_figure(3)
         widths = (4, 4) if predict is None else (4, 4, 2.4)
-        grid = self._figure.add_gridspec(2, len(widths), width_ratios=widths, height_ratios=(2, 3))
+        grid = self._figure.add_gridspec(2, len(widths), width_ratios=widths, height_ratios=(1, 2))
         grid.update(left=0.075, right=0.97, bottom=0.16, top=0.91, wspace=0.28, hspace=0.25)
         top = None
         for column in (0, 1):
