@@ -167,24 +167,29 @@ class Page:
 
     def complaints(self) -> list[str]:
         """What axe-core finds serious or critical in the outputs, a line each."""
-        import axe_playwright_python
-
-        script = Path(axe_playwright_python.__file__).parent / "axe.min.js"
-        self.page.evaluate(script.read_text(encoding="utf-8"))
-        found = self.page.evaluate(
-            "axe.run({include: [['.jp-Cell-outputArea']]}, {resultTypes: ['violations']})"
-        )
-        return [
-            f"{violation['id']}: {node['html'][:200]}"
-            for violation in found["violations"]
-            for node in violation["nodes"]
-            if violation["impact"] in ("serious", "critical")
-        ]
+        return complaints_about(self.page, ".jp-Cell-outputArea")
 
     def in_view(self, locator) -> bool:
         """Whether an element can be seen without scrolling."""
         box, size = locator.bounding_box(), self.page.viewport_size
         return box is not None and -5 <= box["y"] < size["height"]
+
+
+def complaints_about(page, place: str) -> list[str]:
+    """What axe-core finds serious or critical inside a place of a page, a line each."""
+    import axe_playwright_python
+
+    script = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+    page.evaluate(script.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "place => axe.run({include: [[place]]}, {resultTypes: ['violations']})", place
+    )
+    return [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+        if violation["impact"] in ("serious", "critical")
+    ]
 
 
 @contextlib.contextmanager

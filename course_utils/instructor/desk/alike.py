@@ -1,6 +1,7 @@
 """Answers that are the same but for the names in them: pointed out, not judged."""
 
 import ast
+import functools
 import textwrap
 import warnings
 from collections import defaultdict
@@ -15,8 +16,14 @@ LONG = 25
 #: Of a form that this share of the class has, the task is the author.
 COMMON = 0.2
 _LONGEST = 20_000  # characters of an answer; the parser is not for more
+#: Where a tree holds a name that may be another.
+_NAMES = {
+    ast.Name: "id", ast.arg: "arg", ast.FunctionDef: "name", ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+}  # fmt: skip
 
 
+@functools.cache
 def form(source: str, keep: frozenset[str] = frozenset()) -> tuple[str, int] | None:
     """An answer without its names, comments, docstrings and annotations, and how large it is.
 
@@ -33,8 +40,8 @@ def form(source: str, keep: frozenset[str] = frozenset()) -> tuple[str, int] | N
 
     Examples
     --------
-    >>> form("def f(a):\\n    b = a + 1  # one more\\n    return b") == form(
-    ...     "def f(x: int):\\n    '''Add.'''\\n    y = x + 1\\n    return y")
+    >>> one = form("def f(a):\\n    b = g(a, x=1)  # one more\\n    return b")
+    >>> one == form("def h(x: int):\\n    '''Add.'''\\n    y = g(x, x=1)\\n    return y")
     True
     """
     if len(source) > _LONGEST:
@@ -44,15 +51,14 @@ def form(source: str, keep: frozenset[str] = frozenset()) -> tuple[str, int] | N
             tree = ast.parse(textwrap.dedent(source))
         for node in ast.walk(tree):
             _undress(node)
-        names = {
-            name: f"_{i}"
-            for i, name in enumerate(dict.fromkeys(n for n in _bound(tree) if n not in keep))
-        }
-        for node in ast.walk(tree):
-            for part in ("id", "arg", "name"):
-                if getattr(node, part, None) in names and not isinstance(node, ast.alias):
-                    setattr(node, part, names[getattr(node, part)])
-        return ast.dump(tree), sum(1 for _ in ast.walk(tree))
+        nodes = list(ast.walk(tree))
+        bound = (name for name in _bound(nodes) if name not in keep)
+        names = {name: f"_{i}" for i, name in enumerate(dict.fromkeys(bound))}
+        for node in nodes:
+            part = _NAMES.get(type(node), "")
+            if getattr(node, part, None) in names:
+                setattr(node, part, names[getattr(node, part)])
+        return ast.dump(tree), len(nodes) - 1  # without the module
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -72,22 +78,21 @@ def _is_words(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _bound(tree: ast.Module) -> Iterator[str]:
-    """Names that the answer itself gives, in the order in which they stand."""
-    given = {node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            yield node.arg
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.FunctionDef | ast.ExceptHandler) and node not in given:
-            if node.name and not _is_method(node):
-                yield node.name
+def _bound(nodes: list[ast.AST]) -> Iterator[str]:
+    """Names that the answer itself gives, but for attributes and methods, as they come."""
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    methods = {statement for node in classes for statement in node.body}
+    for node in nodes:
+        read = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
+        name = getattr(node, _NAMES.get(type(node), ""), None)
+        if name and not read and node not in methods:
+            yield name
 
 
-def _is_method(node: ast.AST) -> bool:
-    arguments = node.args.args if isinstance(node, ast.FunctionDef) else []
-    return bool(arguments) and arguments[0].arg == "self"
+def _defined(source: str) -> frozenset[str]:
+    """What an exercise defines: its answers must, too."""
+    tree = ast.parse(source or "")
+    return frozenset(getattr(node, "name", "") for node in tree.body)
 
 
 def alike(tasks: Mapping[str, Task], answers: Mapping[str, Mapping[str, str]]) -> dict:
@@ -107,11 +112,12 @@ def alike(tasks: Mapping[str, Task], answers: Mapping[str, Mapping[str, str]]) -
     pairs = defaultdict(list)
     for exercise, task in tasks.items():
         given = answers.get(exercise, {})
-        reference, skeleton = form(task.solution), form(task.skeleton)
+        keep = _defined(task.solution)
+        reference, skeleton = form(task.solution, keep), form(task.skeleton)
         own = LONG + (skeleton[1] if skeleton else 0)
         groups = defaultdict(list)
         for key, answer in given.items():
-            found = form(answer)
+            found = form(answer, keep)
             if found and found[1] > own and found != reference:
                 groups[found[0]].append(key)
         for keys in groups.values():

@@ -83,6 +83,7 @@ class Gradebook:
 
     @property
     def most(self) -> int:
+        """The points of all exercises."""
         return sum(task.most for task in self.tasks.values())
 
     @property
@@ -91,6 +92,7 @@ class Gradebook:
         return sorted({name for item in self.submissions.values() for name in item.texts})
 
     def mark(self, key: str, exercise: str) -> Mark | None:
+        """What the desk gave; None if the submission has no such exercise."""
         return self.submissions[key].marks.get(exercise)
 
     def points(self, key: str, exercise: str) -> float:
@@ -101,7 +103,7 @@ class Gradebook:
         return mark.points if mark else 0
 
     def score(self, key: str) -> float:
-        """The points of all exercises."""
+        """The points of a student for all exercises."""
         return sum(self.points(key, exercise) for exercise in self.tasks)
 
     def typed(self, key: str) -> dict[str, float]:

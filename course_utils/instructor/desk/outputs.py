@@ -22,10 +22,18 @@ from course_utils.instructor.desk.gradebook import (
 )
 from course_utils.instructor.desk.marks import Mark, Submission
 from course_utils.instructor.desk.pages import page, text
-from course_utils.instructor.desk.report import WORDS, lecture_page, measured_in, report_page
+from course_utils.instructor.desk.report import (
+    RAISED,
+    WORDS,
+    lecture_page,
+    measured_in,
+    report_page,
+)
 
 #: Bytes of a page of feedback without the student's own answers.
 LARGEST_PAGE = 5_000
+#: Characters of an answer on a page.
+LONGEST_ANSWER = 20_000
 
 
 def write(
@@ -69,7 +77,7 @@ def write(
     OutputError
         If something cannot be read or written. Files are replaced one by one, each as a whole.
     """
-    solution = solution or _solution(stage)
+    solution = solution or solution_of(stage)
     book = open_gradebook(out, stage, title, names, submissions, solution)
     files = {key: f"{name}.html" for key, name in file_names(book.names).items()}
     measured = measured_in(solution)
@@ -91,7 +99,8 @@ def write(
     return lines
 
 
-def _solution(stage: int) -> NotebookNode | None:
+def solution_of(stage: int) -> NotebookNode | None:
+    """The course's own notebook of a stage; None if it has none."""
     found = sorted((settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb"))
     return read(found[0]) if found else None
 
@@ -112,11 +121,11 @@ def file_names(names: Mapping[str, str]) -> dict[str, str]:
     Examples
     --------
     >>> file_names({"k1": "Ada", "k2": "ada", "k3": "../x/<b>", "k4": "con"})
-    {'k1': 'Ada_k1', 'k2': 'ada_k2', 'k3': 'x__b', 'k4': 'con_k4'}
+    {'k1': 'Ada_k1', 'k2': 'ada_k2', 'k3': 'x_b', 'k4': 'con_k4'}
     """
     wanted = {}
     for key, name in names.items():
-        name = re.sub(r"[^\w -]+", "_", unicodedata.normalize("NFC", name)).strip(" _")
+        name = re.sub(r"[^\w -]+", "_", unicodedata.normalize("NFC", name)).strip(" _-")
         wanted[key] = name.encode()[:120].decode(errors="ignore")
 
     def seen(name: str) -> str:  # what a disk that ignores case and accents' form sees
@@ -124,10 +133,14 @@ def file_names(names: Mapping[str, str]) -> dict[str, str]:
 
     count = Counter(map(seen, wanted.values()))
     device = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)?", re.IGNORECASE)
-    return {
-        key: f"{name}_{key}" if count[seen(name)] > 1 or device.fullmatch(name) else name
-        for key, name in wanted.items()
-    }
+    made: dict[str, str] = {}
+    for key, name in wanted.items():
+        if count[seen(name)] > 1 or device.fullmatch(name):
+            name = f"{name}_{key}"
+            while seen(name) in {*count, *map(seen, made.values())}:
+                name += "_"
+        made[key] = name
+    return made
 
 
 # ---------------------------------------------------------------- a page of feedback
@@ -138,9 +151,9 @@ def feedback_page(book: Gradebook, key: str) -> str:
     longest = 300
     while True:
         shown, own = _feedback(book, key, longest)
-        if len(shown.encode("utf-8", "replace")) - own <= LARGEST_PAGE or longest < 20:
+        if len(shown.encode("utf-8", "replace")) - own <= LARGEST_PAGE or longest < 5:
             return shown
-        longest //= 2
+        longest = longest * 3 // 4
 
 
 def _feedback(book: Gradebook, key: str, longest: int) -> tuple[str, int]:
@@ -148,11 +161,11 @@ def _feedback(book: Gradebook, key: str, longest: int) -> tuple[str, int]:
     submission, own = book.submissions[key], 0
 
     def cut(words: str) -> str:
-        return text(words if len(words) <= longest else f"{words[:longest]}…")
+        return text(words, longest)
 
     def quoted(words: str) -> str:
         nonlocal own
-        shown = text(words)
+        shown = text(words, LONGEST_ANSWER)
         own += len(shown.encode("utf-8", "replace"))
         return shown
 
@@ -175,21 +188,17 @@ def _feedback(book: Gradebook, key: str, longest: int) -> tuple[str, int]:
             )
     for name, answer in submission.texts.items():
         points = book.typed(key).get(name)
-        given = "" if points is None else f": {plural_points(points)}"
+        given = "" if points is None else f": points: {points:g}"
         parts.append(f"<h2>{cut(name)}{given}</h2><pre>{quoted(answer)}</pre>")
     return page(f"Stage {book.stage}: {book.title}", "".join(parts)), own
-
-
-def plural_points(points: float) -> str:
-    """``1 point``, ``1.5 points``."""
-    return "1 point" if points == 1 else f"{points:g} points"
 
 
 def _lines(mark: Mark) -> list[str]:
     """What is said about one exercise."""
     said = []
-    if mark.outcome != "right":
-        said.append("; ".join(filter(None, (WORDS.get(mark.outcome), mark.cause))) or mark.message)
+    if mark.outcome != "right":  # what a hidden number was stays hidden
+        words = WORDS.get(mark.outcome) or mark.message.split("\n")[0] or mark.cause
+        said.append(words.replace(RAISED, "the line of your code that raises it"))
     if mark.replaced:
         said.append(f"run with the course's answer to {', '.join(mark.replaced)}")
     return [*said, *mark.notes]

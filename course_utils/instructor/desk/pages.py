@@ -9,9 +9,10 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _STYLE = (
-    ":root{color-scheme:light dark;--bar:#0072b2;--rest:#8885}"
+    ":root{color-scheme:light dark;background:#fff;color:#111}"
+    "@media(prefers-color-scheme:dark){:root{background:#111;color:#eee}}"
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;"
-    "overflow-wrap:anywhere}"
+    "overflow-wrap:break-word}"
     "table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.2rem .6rem;"
     "border-bottom:1px solid #8886}pre{white-space:pre-wrap;border-left:3px solid #8888;"
     "padding-left:.6rem}h2{margin-top:2rem}"
@@ -19,15 +20,17 @@ _STYLE = (
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def text(words: object) -> str:
-    """Words as a page can hold them, whoever wrote them.
+def text(words: object, longest: int = 500) -> str:
+    """Words as a page can hold them, whoever wrote them: escaped, and cut at a length.
 
     Examples
     --------
     >>> text("<b onclick='x'>\\u202e")
     '&lt;b onclick=&#x27;x&#x27;&gt;\ufffd'
     """
-    return html.escape(_HIDDEN.sub("\ufffd", str(words)))
+    shown = str(words)
+    shown = shown if len(shown) <= longest else f"{shown[:longest]}…"
+    return html.escape(_HIDDEN.sub("\ufffd", shown))
 
 
 def page(title: str, body: str, style: str = "") -> str:
@@ -66,9 +69,9 @@ def bar(share: float, words: str) -> str:
 #: For pages with tables and bars: what a page of feedback does without.
 WIDE = (
     ".wide{overflow-x:auto}.bar{display:inline-block;width:8rem;height:.8rem;"
-    "background:var(--rest);vertical-align:baseline}.bar span{display:block;height:100%;"
-    "background:var(--bar)}svg{color:inherit;max-width:100%}"
-    "@media (prefers-color-scheme:dark){:root{--bar:#56b4e9}}"
+    "background:#8885;vertical-align:baseline}.bar span{display:block;height:100%;"
+    "background:#0072b2}a{color:#0050a0}svg{max-width:100%}"
+    "@media(prefers-color-scheme:dark){.bar span{background:#56b4e9}a{color:#8cc8ff}}"
 )
 
 

@@ -22,6 +22,8 @@ from course_utils.instructor.desk.pages import bar, items, page, plural, text
 #: How many causes of an exercise are shown, exercises in the lecture, and pairs.
 CAUSES, HARDEST, PAIRS = 5, 5, 30
 
+#: What a check says of an error in the answer; only a notebook has a traceback above.
+RAISED = "the line of your code that the traceback above points at"
 #: An outcome in the words of a cause, for those that have none of their own.
 WORDS = {
     "hidden": "right for the numbers that the notebook shows, wrong for others",
@@ -37,8 +39,8 @@ WORDS = {
 
 def cause(mark: Mark) -> str:
     """Why an answer has no points, in words that several answers can share."""
-    error = re.search(r"got (\w+(?:Error|Exception|Iteration))\b", mark.message)
-    if error and "traceback" in mark.cause:
+    error = re.search(r", got (\w+):", mark.message)
+    if error and mark.cause.startswith(RAISED):
         return f"an error in the answer itself: {error[1]}"
     return mark.cause or WORDS.get(mark.outcome, mark.message.split("\n")[0] or mark.outcome)
 
@@ -103,7 +105,10 @@ def lecture_page(book: Gradebook, measured: Mapping[str, float]) -> str:
         + _causes(book, least=2, only=task)
         for task in hardest
     )
-    body = body if book.marked and hardest else "<p>Everybody had everything right.</p>"
+    if not hardest:
+        body = "<p>Everybody had everything right.</p>"
+    if not book.marked:
+        body = "<p>No notebook was marked.</p>"
     predictions = _predictions(book, measured, least=2)
     if predictions:
         body += f"<h2>What you predicted</h2>{predictions}"
@@ -121,8 +126,7 @@ def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _flags(book: Gradebook, who) -> str:
     lines = []
     for key in book.names:
-        own = [flag for flag in book.submissions[key].flags]
-        lines += [(2, who(key), "", "", text(flag)) for flag in own]
+        lines += [(2, who(key), "", "", text(flag)) for flag in book.submissions[key].flags]
         for name, mark in book.submissions[key].marks.items():
             first = 0 if mark.outcome == "tampered" else 1 if mark.outcome == "hidden" else 2
             words = [*mark.flags]

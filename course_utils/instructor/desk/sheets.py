@@ -29,6 +29,7 @@ class Sheet:
 
     @property
     def header(self) -> list[str]:
+        """The names of the columns."""
         return [name.strip() for name in self.rows[0]] if self.rows else []
 
     def records(self) -> list[dict[str, str]]:
