@@ -278,6 +278,14 @@ def test_a_folder_with_a_number_in_its_name_is_no_id(tmp_path, write):
     assert "in no row of it: ada_41" in lines[1]
 
 
+def test_a_row_that_two_claim_is_nobodys(tmp_path, write):
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(MOODLE)
+    lines = write({"s1": ADA, "Ada_41": BOB}, sheet, numbers={"Ada_41": "moodle 41"})
+    assert filled(tmp_path / "out/moodle.csv") == ["Grade", "", "1.00", ""]
+    assert "in no row of it: Ada_41, s1" in lines[1]
+
+
 def test_whoever_has_no_marks_gets_no_grade(tmp_path, write):
     sheet = tmp_path / "sheet.csv"
     sheet.write_text(MOODLE)

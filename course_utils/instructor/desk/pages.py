@@ -68,7 +68,7 @@ def bar(share: float, words: str) -> str:
 
 #: For pages with tables and bars: what a page of feedback does without.
 WIDE = (
-    ".wide{overflow-x:auto}.bar{display:inline-block;width:8rem;height:.8rem;"
+    ".wide{overflow-x:auto}.bar{display:inline-block;width:min(8rem,20vw);height:.8rem;"
     "background:#8885;vertical-align:baseline}.bar span{display:block;height:100%;"
     "background:#0072b2}a{color:#0050a0}svg{max-width:100%}"
     "@media(prefers-color-scheme:dark){.bar span{background:#56b4e9}a{color:#8cc8ff}}"

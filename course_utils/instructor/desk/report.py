@@ -126,16 +126,16 @@ def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _flags(book: Gradebook, who) -> str:
     lines = []
     for key in book.names:
-        lines += [(2, who(key), "", "", text(flag)) for flag in book.submissions[key].flags]
+        lines += [(2, f"{who(key)}: {text(flag)}") for flag in book.submissions[key].flags]
         for name, mark in book.submissions[key].marks.items():
             first = 0 if mark.outcome == "tampered" else 1 if mark.outcome == "hidden" else 2
             words = [*mark.flags]
             if first < 2 and not words:
                 words = [WORDS[mark.outcome]]
             points = f"{book.points(key, name):g} of {mark.most}"
-            lines += [(first, who(key), text(name), points, text(flag)) for flag in words]
-    lines.sort(key=lambda line: line[0])
-    return _rows(["Student", "Exercise", "Points", "Why"], [line[1:] for line in lines])
+            head = f"{who(key)}, exercise {text(name)}, {points}: "
+            lines += [(first, head + text(flag)) for flag in words]
+    return items(line for _, line in sorted(lines, key=lambda line: line[0]))
 
 
 def _by_hand(book: Gradebook, who) -> str:
@@ -208,8 +208,8 @@ def _exercises(book: Gradebook) -> str:
         marks = [mark for key in book.marked if (mark := book.mark(key, task.id))]
         empty = sum(mark.outcome in ("open", "missing") for mark in marks)
         share = _share(book, task)
-        rows.append((text(task.id), text(task.title), bar(share, f"{share:.0%}"), str(empty)))
-    return _rows(["Exercise", "", "Right", "Not filled in"], rows) if book.marked else ""
+        rows.append((text(f"{task.id} {task.title}"), bar(share, f"{share:.0%}"), str(empty)))
+    return _rows(["Exercise", "Right", "Not filled in"], rows) if book.marked else ""
 
 
 def _causes(book: Gradebook, least: int, only: Task | None = None) -> str:

@@ -265,21 +265,20 @@ def _matched(
 ) -> tuple[dict[int, str], list[str]]:
     """Students by the row that is theirs, and those that have none."""
     people = _people(sheet, platform)
-    rows, missed = {}, []
+    claims: dict[int, list[str]] = {}
     for student in scores:
         name, _, wanted = numbers.get(student, "").partition(" ")
         found = [
             i
             for i, row in people
             if (wanted and name == platform.name and _digits(row[platform.number]) == wanted)
-            or any(student.casefold() == row[k].strip().casefold() for k in platform.others
-                   if k < len(row) and row[k].strip())
-        ]  # fmt: skip
-        if len(found) == 1 and found[0] not in rows:
-            rows[found[0]] = student
-        else:
-            missed.append(student)
-    return rows, missed
+            or student.casefold()
+            in {row[k].strip().casefold() for k in platform.others if k < len(row)}
+        ]
+        if len(found) == 1:
+            claims.setdefault(found[0], []).append(student)
+    rows = {i: students[0] for i, students in claims.items() if len(students) == 1}
+    return rows, [student for student in scores if student not in rows.values()]
 
 
 def _digits(text: str) -> str:

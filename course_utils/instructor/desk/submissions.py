@@ -23,6 +23,8 @@ from course_utils.files import disk_error
 
 #: Bytes of one notebook, and of all that are taken out of a zip.
 LARGEST, LARGEST_IN_ALL = 50_000_000, 2_000_000_000
+#: Commas and brackets of one notebook: 50 MB of nothing else take a minute and gigabytes to read.
+MOST_PARTS = 8_000_000
 MOST_FILES, DEEPEST = 200_000, 20
 #: How many notebooks of one student are looked into before the desk gives up.
 MOST_TRIES = 5
@@ -166,6 +168,9 @@ class _Folder:
         except OSError as error:
             raise _Unusable(f"cannot be read ({error.strerror})") from None
 
+    def allow(self, size: int) -> None:
+        """Nothing is taken out of a folder."""
+
     def keep(self, entry: _Entry, data: bytes) -> Path:
         return entry.source
 
@@ -198,16 +203,19 @@ class _Zip:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _Unusable("is packed in a way that only some programs can unpack")
         self.taken += info.file_size
-        if self.taken > LARGEST_IN_ALL:
-            raise SubmissionsError(
-                f"the notebooks in {self.path} are larger than {LARGEST_IN_ALL / 1e9:.0f} GB in "
-                "all: nothing was graded; look which of them is, and give the others"
-            )
+        self.allow(self.taken)
         try:
             with self.archive.open(info) as file:
                 return file.read(LARGEST + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError):
             raise _Unusable("is damaged in the zip, or larger than the zip says") from None
+
+    def allow(self, size: int) -> None:
+        if size > LARGEST_IN_ALL:
+            raise SubmissionsError(
+                f"the notebooks in {self.path} are larger than {LARGEST_IN_ALL / 1e9:.0f} GB in "
+                "all: nothing was graded; look which of them are, and give the others"
+            )
 
     def keep(self, entry: _Entry, data: bytes) -> Path:
         self.kept += 1
@@ -258,6 +266,8 @@ def _collect(place: _Folder | _Zip, suits: Callable[[dict], bool] | None) -> lis
             f"there are no notebooks in {place.path}: give a folder or a zip with a folder a "
             f"student, or with a notebook a student{hint}"
         )
+    newest = [entry for found in by_owner.values() for entry in _candidates(found)[:1]]
+    place.allow(sum(entry.size for entry in newest if entry.size <= LARGEST))
     return [
         _handed_in(place, student, owner, by_owner[owner], suits)
         for student, owner in sorted(_students(by_owner).items())
@@ -347,6 +357,11 @@ def _age(entry: _Entry) -> tuple:
     return numbers, entry.time, words
 
 
+def _candidates(entries: list[_Entry]) -> list[_Entry]:
+    """A student's notebooks, the newest first."""
+    return sorted((entry for entry in entries if entry.is_notebook), key=_age, reverse=True)
+
+
 def _notebook(place: _Folder | _Zip, entry: _Entry) -> tuple[dict, bytes]:
     """A notebook as JSON and as bytes."""
     if entry.kind == "link":
@@ -358,6 +373,8 @@ def _notebook(place: _Folder | _Zip, entry: _Entry) -> tuple[dict, bytes]:
         raise _Unusable(f"is larger than {LARGEST / 1e6:.0f} MB")
     if not data.strip():
         raise _Unusable("is empty")
+    if sum(map(data.count, (b",", b"[", b"{"))) > MOST_PARTS:
+        raise _Unusable("is corrupt: it has millions of parts")
     try:
         notebook = json.loads(data)
     except (ValueError, RecursionError):
@@ -375,7 +392,7 @@ def _handed_in(
     suits: Callable[[dict], bool] | None,
 ) -> HandedIn:
     number = f"{owner[0]} {owner[2]}" if len(owner) > 2 else ""
-    candidates = sorted((e for e in entries if e.is_notebook), key=_age, reverse=True)
+    candidates = _candidates(entries)
     faults, readable = [], []
     for entry in candidates[:MOST_TRIES]:
         try:
