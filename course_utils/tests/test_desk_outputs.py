@@ -14,7 +14,7 @@ from course_utils.instructor.desk import alike as alike_module
 from course_utils.instructor.desk import outputs, pages, report, sheets
 from course_utils.instructor.desk.alike import LONG as LONG_ENOUGH
 from course_utils.instructor.desk.alike import alike, form
-from course_utils.instructor.desk.gradebook import Task
+from course_utils.instructor.desk.gradebook import Task, students_in
 from course_utils.instructor.desk.marks import Mark, Submission, key_of
 from course_utils.instructor.desk.sheets import OutputError
 from course_utils.tests.desk_class import LONG, SCRIPT, a_class, hostile, submission
@@ -137,6 +137,14 @@ def test_a_table_comes_back_from_any_spreadsheet(tmp_path, write, delimiter, enc
     table.write_bytes(text.getvalue().encode(encoding))
     write({"Zoë": zoe})
     assert [row["question-9-1"] for row in rows_of(table)] == ["1"]
+
+
+def test_an_earlier_run_says_who_had_which_key(tmp_path, write):
+    assert students_in(tmp_path / "out") == {}
+    write({"=ada": ADA, "'t Hooft": BOB})
+    assert students_in(tmp_path / "out") == {
+        key_of(name, "secret"): name for name in ("=ada", "'t Hooft")
+    }
 
 
 def test_a_table_of_somebody_else_is_not_overwritten(tmp_path, write):
@@ -399,7 +407,7 @@ def test_feedback_says_what_is_right_and_why_not(tmp_path, write):
         "run with the course&#x27;s answer to 9.1",
         "not filled in",
         "got TypeError: no; likely cause: the line of your code that raises it",
-        "question-9-1: points: 1.5",
+        "Question 9.1: points: 1.5",
         "because",
     ):
         assert words in shown, words

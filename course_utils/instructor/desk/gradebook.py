@@ -174,6 +174,13 @@ def _number_of(exercise: str) -> tuple:
 # ---------------------------------------------------------------- what people typed
 
 
+def students_in(out: Path) -> dict[str, str]:
+    """The student of each key in the ``grades.csv`` of an earlier run; none without one."""
+    path = out / "grades.csv"
+    rows = sheets.read(path).records() if path.exists() else []
+    return {row["key"]: sheets.plain(row["student"]) for row in rows if row.get("key")}
+
+
 def _read_grades(book: Gradebook, path: Path) -> None:
     if not path.exists():
         return

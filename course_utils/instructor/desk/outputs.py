@@ -189,6 +189,7 @@ def _feedback(book: Gradebook, key: str, longest: int) -> tuple[str, int]:
     for name, answer in submission.texts.items():
         points = book.typed(key).get(name)
         given = "" if points is None else f": points: {points:g}"
+        name = re.sub(r"^question-(\d+)-(\d+)$", r"Question \1.\2", name)
         parts.append(f"<h2>{cut(name)}{given}</h2><pre>{quoted(answer)}</pre>")
     return page(f"Stage {book.stage}: {book.title}", "".join(parts)), own
 
