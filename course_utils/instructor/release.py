@@ -35,7 +35,7 @@ from course_utils.exercises import (
 )
 
 #: No notebook may be larger, in bytes: larger ones are slow to open and to review.
-LARGEST = 1_000_000
+LARGEST = 1_500_000
 
 #: Seconds that one cell may take under ``--run``.
 TIMEOUT = 600
@@ -113,7 +113,7 @@ def untidy(notebook: NotebookNode) -> list[str]:
                 found.append(f"cell {cell.id}: the absolute path {path}")
     size = len(to_text(notebook).encode())
     if size > LARGEST:
-        found.append(f"{size / 1e6:.2f} MB; at most {LARGEST / 1e6:.0f} MB: make outputs smaller")
+        found.append(f"{size / 1e6:.2f} MB; at most {LARGEST / 1e6:.1f} MB: make outputs smaller")
     return found
 
 

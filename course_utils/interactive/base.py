@@ -4,9 +4,7 @@ A static result is always part of the page, which is complete without a kernel. 
 notebook (a script, a test), nothing is shown.
 """
 
-import base64
 import html
-import io
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +24,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from course_utils import audio
-from course_utils.plotting.base import samples_of, taken_notes
+from course_utils.plotting.base import FINE, colours_of, img, samples_of, taken_notes
 
 
 def in_kernel() -> bool:
@@ -66,7 +64,7 @@ def show_widget(widget: ipywidgets.Widget) -> None:
 
 def new_figure(height: float) -> Figure:
     """Return a figure 9 inches wide that is drawn again and again; pyplot does not know it."""
-    return FigureCanvasAgg(Figure(figsize=(9, height), dpi=90)).figure
+    return FigureCanvasAgg(Figure(figsize=(9, height), dpi=90 * FINE)).figure
 
 
 def emptied(ax: Axes) -> Axes:
@@ -87,7 +85,6 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = ()) -> str
     Where something is named that moves, all else is drawn once.
     """
     taken_notes(figure)  # they are in `alt`, as far as they are to be said
-    png = io.BytesIO()
     if moving and figure in _still:
         figure.canvas.restore_region(_still[figure])
     else:
@@ -99,10 +96,8 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = ()) -> str
         artist.set_visible(True)
         figure.draw_artist(artist)
     pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-    pixels.quantize(64, Image.Quantize.FASTOCTREE).save(png, format="png", compress_level=6)
-    data = base64.b64encode(png.getvalue()).decode()
-    alt = html.escape(alt)
-    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
+    pixels = pixels.quantize(colours_of(figure), Image.Quantize.FASTOCTREE)
+    return img(pixels, alt, compress_level=6)
 
 
 def plain_words(error: Exception) -> str:

@@ -296,7 +296,7 @@ class BeamExplorer(FrameExplorer):
         right.set(xlabel="Share of the beams (%)", title="Beams")
         right.spines[["top", "right"]].set_visible(False)
 
-        alt = f"{place}. Beams: {', '.join(others[: self.MOST])}. "
+        alt = f"{place}. Best beams: {', '.join(others[:2])}. "
         alt += self._seen
         moving = [*left.lines, *left.patches, left.title, right]
         page = figure_image(self._figure, alt, moving) + text_block(words) + self._raw(now)

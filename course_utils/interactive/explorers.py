@@ -95,8 +95,7 @@ class ConfusionPicker(Explorer):
             self._cells.setdefault(cell, []).append(item)
         self._names, self._clip, self._sample_rate = list(names), clip, sample_rate
         # Stand on the most frequent confusion first; without a mistake, on the first word.
-        wrong = {cell: items for cell, items in self._cells.items() if cell[0] != cell[1]}
-        start = max(wrong, key=lambda cell: len(wrong[cell])) if wrong else (0, 0)
+        start = next(iter(plotting.confusions(targets, predictions)), (0, 0))
         options = [(name, number) for number, name in enumerate(self._names)]
         self.said = ipywidgets.Dropdown(options=options, value=start[0], description="Said")
         self.heard = ipywidgets.Dropdown(options=options, value=start[1], description="Heard")

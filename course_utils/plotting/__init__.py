@@ -33,11 +33,13 @@ from course_utils.plotting.paths import forward_table, forward_values, paths, pr
 from course_utils.plotting.scores import (
     accuracy_against,
     confusion_matrix,
+    confusions,
     learning_curves,
     losses,
     predictions,
     rates_by_speaker,
     trade_off,
+    transfer,
 )
 from course_utils.plotting.waves import (
     aliasing,
@@ -53,13 +55,14 @@ from course_utils.plotting.waves import (
 
 __all__ = [
     "accuracy_against", "aliasing", "aligned_words", "alignment", "cepstrum", "class_balance",
-    "clip_lengths", "confusion_matrix", "cosines", "fading", "features", "filter_response",
-    "filterbank", "forward_table", "forward_values", "fourier", "hidden_parts", "kernels",
-    "learning_by_heart", "learning_curves", "learning_to_write", "log_mel", "log_mels",
-    "losses", "lstm_cell", "matches", "memories", "new_axes", "note", "occlusions", "paths",
+    "clip_lengths", "confusion_matrix", "confusions", "cosines", "fading", "features",
+    "filter_response", "filterbank", "forward_table", "forward_values", "fourier",
+    "hidden_parts", "kernels", "learning_by_heart", "learning_curves", "learning_to_write",
+    "log_mel", "log_mels", "losses", "lstm_cell", "matches", "memories", "new_axes", "note",
+    "occlusions", "paths",
     "player", "players", "posteriors", "power", "predictions", "prefix_tree",
-    "rates_by_speaker", "rebuilt", "show", "trade_off", "trellis", "use_fonts_for", "use_style",
-    "waveform", "windows",
+    "rates_by_speaker", "rebuilt", "show", "trade_off", "transfer", "trellis", "use_fonts_for",
+    "use_style", "waveform", "windows",
 ]
 
 use_style()

@@ -4,6 +4,8 @@ import base64
 import html
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +28,10 @@ DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+#: Stored pixels for each of the page's: crisp on a fine screen, and at 200 %.
+FINE = 2
 
 
 # What is said in words of each figure, in the order in which it was drawn.
@@ -99,6 +105,15 @@ def taken_notes(figure: Figure) -> str:
     return " ".join(_notes.pop(figure, []))
 
 
+@contextmanager
+def quietly(place: Axes | Figure | NDArray) -> Iterator[None]:
+    """Forget what is noted inside: a note on the whole says it in fewer words."""
+    figure = figure_of(place)
+    before = list(_notes.get(figure, ()))
+    yield
+    _notes[figure] = before
+
+
 def figure_of(place: Axes | Figure | NDArray) -> Figure:
     """The figure of an axes, of an array of axes, or itself."""
     first = place.flat[0] if hasattr(place, "flat") else place
@@ -160,6 +175,27 @@ def with_grid(ax: Axes, axis: str = "both") -> Axes:
     return ax
 
 
+def legend_above(ax: Axes, columns: int) -> None:
+    """The legend in rows above the axes: all of the width is left to what is drawn."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.3)
+
+
+def colours_of(fig: Figure) -> int:
+    """With how many colours a figure looks right: few make a notebook half as large."""
+    drawn = [item for ax in fig.axes for item in (*ax.images, *ax.collections)]
+    return 64 if any(item.get_array() is not None for item in drawn) else 32
+
+
+def img(pixels: Image.Image, alt: str, **save: Any) -> str:
+    """``<img alt>`` of a picture, shown at a half of its size; `save` goes to Pillow."""
+    png = io.BytesIO()
+    # Without a date the bytes stay the same.
+    pixels.save(png, format="png", **save)
+    data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
+    size = f'width="{pixels.width // FINE}" style="max-width:100%;height:auto"'
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}" {size}>'
+
+
 def image(fig: Figure, alt: str) -> str:
     """``<img alt>`` of a figure, which is closed."""
 
@@ -169,13 +205,9 @@ def image(fig: Figure, alt: str) -> str:
             "who cannot see it (20 characters at least; a plot of the course writes it for you)"
         )
     pixels = io.BytesIO()
-    fig.savefig(pixels, format="png", dpi=100, facecolor="white", bbox_inches="tight")
+    fig.savefig(pixels, format="png", dpi=FINE * 100, facecolor="white", bbox_inches="tight")
     plt.close(fig)
-    png = io.BytesIO()
-    # 64 colours halve the size of a notebook, and without a date the bytes stay the same.
-    Image.open(pixels).convert("RGB").quantize(64).save(png, format="png", optimize=True)
-    data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
-    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
+    return img(Image.open(pixels).convert("RGB").quantize(colours_of(fig)), alt, optimize=True)
 
 
 def show(place: Axes | Figure | NDArray, alt: str = "") -> None:

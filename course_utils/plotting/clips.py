@@ -13,7 +13,8 @@ import torch
 import torchaudio
 from IPython.display import HTML
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import ArrayLike, NDArray
 
 from course_utils.plotting.base import (
     COLOURS,
@@ -22,6 +23,7 @@ from course_utils.plotting.base import (
     image,
     new_axes,
     note,
+    quietly,
     samples_of,
     taken_notes,
     with_grid,
@@ -191,10 +193,15 @@ def log_mels(
         axes = new_axes(*size, columns, rows, sharex=True, sharey=True, squeeze=False)
     for ax in axes.flat[len(clips) :]:
         ax.set_axis_off()
+    said = []
     for ax, (name, x) in zip(axes.flat, clips.items(), strict=False):
-        log_mel(x, sample_rate, ax, n_mels=n_mels, colorbar=False, name=name)
+        with quietly(ax):
+            log_mel(x, sample_rate, ax, n_mels=n_mels, colorbar=False, name=name)
+        level, edges = ax.collections[0].get_array(), ax.collections[0].get_coordinates()[0, :, 0]
+        said.append(name + " {:.2f} to {:.2f}".format(*_loud(level, (edges[1:] + edges[:-1]) / 2)))
         ax.set_title(name, fontsize=10)
         ax.label_outer()
+    note(axes, f"Log-mel spectrograms, loud from, to (s): {'; '.join(said)}.")
     return axes
 
 
@@ -205,16 +212,22 @@ def _log_mel_in_words(
 
     x, sample_rate = samples_of(x), checked_rate(sample_rate)
     seconds = x.size / sample_rate
-    text = f"Log-mel spectrogram of {name}: {seconds:.2f} s, up to {sample_rate // 2} Hz; "
+    text = f"Log-mel spectrogram of {name}: {seconds:.2f} s, "
     if not x.any():
         return text + "silent."
     level, times, edges = log_mel_levels(x, sample_rate, n_fft, hop_length, n_mels)
     at = np.minimum((times[1:] + times[:-1]) / 2, seconds)
-    loud = at[level.max(axis=0) > -30]
+    first, last = _loud(level, at)
     band, frame = np.unravel_index(level.argmax(), level.shape)
     hz = (edges[band] + edges[band + 1]) / 2
-    text += f"within 30 dB of its peak from {loud[0]:.2f} to {loud[-1]:.2f} s, "
+    text += f"loud from {first:.2f} to {last:.2f} s, "
     return text + f"strongest at {at[frame]:.2f} s near {round(float(hz), -1):.0f} Hz."
+
+
+def _loud(level: NDArray, at: NDArray) -> tuple[float, float]:
+    """First and last of the times `at`, (frames,), within 30 dB of the peak of (band, frames)."""
+    loud = at[level.max(axis=0) > -30]
+    return loud[0], loud[-1]
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]], ax: Axes | None = None) -> Axes:
@@ -264,7 +277,7 @@ def _class_balance_in_words(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def clip_lengths(lengths: ArrayLike, sample_rate: float, ax: Axes | None = None) -> Axes:
-    """Draw a histogram of lengths in seconds, on a logarithmic axis.
+    """Draw which share of the clips lasts no longer than so many seconds.
 
     Parameters
     ----------
@@ -278,12 +291,11 @@ def clip_lengths(lengths: ArrayLike, sample_rate: float, ax: Axes | None = None)
     if seconds.size == 0:
         raise ValueError("no clip lengths to draw")
     ax = new_axes(6, 2.6) if ax is None else ax
-    ax.hist(seconds, bins=30, color=COLOURS[0], edgecolor="white", linewidth=0.5, log=True)
-    ax.set(xlabel="Length (s)", ylabel="Clips (log scale)")
-    ax.set_ylim(bottom=0.6)
-    ax.yaxis.set_major_formatter("{x:,.0f}")
+    ax.ecdf(seconds, color=COLOURS[0])
+    ax.set(xlabel="Length (s)", ylabel="Clips no longer (%)", ylim=(0, 1.02))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     note(ax, _clip_lengths_in_words(lengths, sample_rate))
-    return with_grid(ax, "y")
+    return with_grid(ax)
 
 
 def _clip_lengths_in_words(lengths: ArrayLike, sample_rate: float) -> str:

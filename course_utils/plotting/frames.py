@@ -6,10 +6,29 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
-from course_utils.plotting.base import COLOURS, array, checked_rate, new_axes, note, with_grid
+from course_utils.plotting.base import (
+    COLOURS,
+    array,
+    checked_rate,
+    new_axes,
+    note,
+    quietly,
+    with_grid,
+)
 from course_utils.plotting.clips import hz_to_mel, mel_to_hz
+
+#: Blue below zero, white at zero, red above.
+SIGNED = "RdBu_r"
+
+
+# No colour of a value; no line between one hidden frame and the next.
+_HIDDEN = {"facecolor": "0.55", "edgecolor": "0.8", "hatch": "////", "linewidth": 0}
+
+
+_PADDING = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "..", "linewidth": 0}
 
 
 def picture(values: ArrayLike, shape: str = "(feature, frame)") -> NDArray:
@@ -56,7 +75,7 @@ def features(
     ylabel, title : str
         What a feature is, and a heading.
     colorbar : bool or str
-        Whether a scale of colours stands beside it; a str is its label.
+        Whether a scale of colours stands beside it; a str is its label, else "Value".
     name : str
         What the clip is called in words.
     first : int
@@ -81,7 +100,7 @@ def features(
     limit = float(np.abs(values).max())
     signed = values.min() < -0.1 * limit and values.max() > 0.1 * limit
     if signed and "cmap" not in style:
-        style = {"vmin": -limit, "vmax": limit, **style, "cmap": "RdBu_r"}
+        style = {"vmin": -limit, "vmax": limit, **style, "cmap": SIGNED}
     style = {"cmap": "magma", **style}
     ax.grid(False)
     drawn = ax.pcolormesh(
@@ -92,7 +111,7 @@ def features(
     if title is not None:
         ax.set_title(title)
     if colorbar:
-        label = colorbar if isinstance(colorbar, str) else None
+        label = colorbar if isinstance(colorbar, str) else "Value"
         ax.figure.colorbar(drawn, ax=ax, label=label, pad=0.02)
     note(ax, _features_in_words(values, hop_seconds, name, ylabel, first))
     return ax
@@ -101,7 +120,9 @@ def features(
 def hidden_parts(
     versions: ArrayLike, valid: int, hop_seconds: float
 ) -> Sequence[Axes]:
-    """Draw versions of one clip of which parts are hidden, and where its padding begins.
+    """Draw versions of one clip of which parts are hidden: bands and frames that are all 0.
+
+    What is hidden is hatched, and so is the padding: neither has the colour of a value.
 
     Parameters
     ----------
@@ -116,14 +137,26 @@ def hidden_parts(
     array of matplotlib Axes
     """
     versions = array(versions, float)
-    axes = np.atleast_1d(new_axes(5 * len(versions), 2.4, len(versions)))
+    axes = np.atleast_1d(new_axes(4.6 * len(versions), 2.6, len(versions), sharey=True))
+    edges = frame_edges(versions.shape[2], checked_hop(hop_seconds))
     for number, (ax, version) in enumerate(zip(axes, versions, strict=True), start=1):
-        style = {"ylabel": "Mel band", "colorbar": False, "name": f"version {number}"}
-        features(version, hop_seconds, ax, vmin=-3, vmax=3, **style)
-        ax.axvline((valid - 0.5) * hop_seconds, color="0.2", linestyle=":")
-        empty = version[:, :valid] == 0
-        note(ax, f"Hidden in version {number}: {int(empty.all(axis=1).sum())} bands and "
-             f"{int(empty.all(axis=0).sum())} of {valid} frames; padding from there on.")
+        zero = version[:, :valid] == 0
+        bands, frames = zero.all(axis=1), zero.all(axis=0)
+        with quietly(ax):
+            features(version, hop_seconds, ax, "Mel band", f"Version {number}", False,
+                     vmin=-3, vmax=3, cmap=SIGNED)
+        for band in np.flatnonzero(bands):
+            ax.fill_between(edges[[0, valid]], band - 0.5, band + 0.5, **_HIDDEN)
+        for frame in np.flatnonzero(frames):
+            ax.axvspan(*edges[[frame, frame + 1]], **_HIDDEN)
+        ax.axvspan(*edges[[valid, -1]], **_PADDING)
+        ax.label_outer()
+        note(ax, f"Hidden in version {number}: {bands.sum()} bands and {frames.sum()} of {valid} "
+             "frames, hatched; then padding.")
+    colours = axes[0].collections[0]
+    axes[0].figure.colorbar(colours, ax=axes, label="Standard deviations", pad=0.01)
+    shown = [Patch(**_HIDDEN, label="hidden"), Patch(**_PADDING, label="padding")]
+    axes[0].figure.legend(handles=shown, loc="outside upper right", ncols=2)
     return axes
 
 
@@ -178,7 +211,7 @@ coefficient 0; coefficient 0 varies most, 1 least.'
     values, hop_seconds = _finite(values), checked_hop(hop_seconds)
     count, frames = values.shape
     top, frame = np.unravel_index(values.argmax(), values.shape)
-    spread, feature = values.std(axis=1), ylabel.lower()
+    spread, feature = values.std(axis=1), ylabel.lower().partition(",")[0]
     text = f"Features of {name}: {count} by {frames} frames, one every {1000 * hop_seconds:g} ms; "
     text += f"values {values.min():.3g} to {values.max():.3g}, "
     text += f"largest at {frame * hop_seconds:.2f} s in {feature} {top + first}"
@@ -277,8 +310,9 @@ def kernels(
 ) -> Sequence[Axes]:
     """Draw kernels as waveforms, in ms, and as frequency responses, in Hz.
 
-    Both are sorted by the frequency of the largest response. The dashed line on the right has as
-    many frequencies, evenly spaced on the mel scale.
+    Both are sorted by the frequency of the largest response. On the left some of them are drawn,
+    evenly spaced, so large that their shape is seen. The dashed line on the right has as many
+    frequencies as there are kernels, evenly spaced on the mel scale.
 
     Parameters
     ----------
@@ -293,9 +327,17 @@ def kernels(
     axes = new_axes(10, 4.5, 2) if axes is None else axes
     left, right = axes
     ms = 1000 * np.arange(weights.shape[1]) / sample_rate
-    for row, weight in enumerate(weights):
-        left.plot(ms, row + 0.45 * weight / np.abs(weight).max(), color=COLOURS[0], linewidth=0.8)
-    left.set(xlabel="Time (ms)", ylabel="Kernel, sorted", xlim=(0, ms[-1]))
+    step = -(-len(weights) // 8)
+    rows = range(step // 2, len(weights), step)
+    for row in rows:
+        shape = row + 0.5 * step * weights[row] / np.abs(weights[row]).max()
+        left.axhline(row, color="0.85", linewidth=0.6)
+        left.plot(ms, shape, color=COLOURS[0], linestyle="-", linewidth=1)
+    left.set(xlabel="Time (ms)", ylabel="Kernel, sorted", xlim=(0, ms[-1]), yticks=rows)
+    left.set_ylim(-0.5, len(weights) - 0.5)
+    left.grid(False)
+    left.set_title(f"{len(rows)} of {len(weights)} kernels", fontsize=10)
+    right.set_title("Which frequencies each answers to", fontsize=10)
     right.grid(False)
     drawn = right.pcolormesh(hz, np.arange(len(weights)), gain[order], cmap="magma")
     centres = np.linspace(0, hz_to_mel(sample_rate / 2), len(weights) + 2)[1:-1]
@@ -316,8 +358,8 @@ def _kernels_in_words(weights: ArrayLike, sample_rate: float) -> str:
     peaks = np.sort(hz[gain.argmax(axis=1)])
     taps = array(weights).shape[1]
     return (
-        f"{len(peaks)} kernels of {taps} taps, {1000 * taps / sample_rate:.0f} ms, as waveforms "
-        "and as frequency responses. "
+        f"{len(peaks)} kernels of {taps} taps, {1000 * taps / sample_rate:.0f} ms, left some as "
+        "waveforms, right all as frequency responses. "
         f"They answer most at {peaks[0]:.0f} to {peaks[-1]:.0f} Hz, median "
         f"{np.median(peaks):.0f} Hz; {(peaks < 1000).sum()} of them below 1000 Hz."
     )

@@ -7,7 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyBboxPatch
 from numpy.typing import ArrayLike, NDArray
 
-from course_utils.plotting.base import array, curve_style, line_style, new_axes, note, with_grid
+from course_utils.plotting.base import (
+    array,
+    curve_style,
+    legend_above,
+    line_style,
+    new_axes,
+    note,
+    quietly,
+    with_grid,
+)
 from course_utils.plotting.frames import features
 
 
@@ -81,8 +90,10 @@ def memories(
         size = (4.4 * len(clips), 1.9 * rows)
         axes = new_axes(*size, len(clips), rows, sharex=True, sharey="row", squeeze=False)
     for column, (name, (values, memories, likely)) in zip(axes.T, clips.items(), strict=True):
-        features(values, hop_seconds, column[0], colorbar=False, title=name, name=name)
+        with quietly(axes):
+            features(values, hop_seconds, column[0], colorbar=False, title=name)
         column[0].set(xlabel="", ylabel="Feature")
+        ends = []
         for ax, (place, memory) in zip(column[1:-1], memories.items(), strict=True):
             memory = array(memory, float)
             memory = memory[:, :: -(-memory.shape[1] // numbers)]
@@ -90,19 +101,21 @@ def memories(
             for i in range(memory.shape[1]):
                 ax.plot(times, memory[:, i], **curve_style(i))
             with_grid(ax).set_ylabel(place)
-            note(axes, f"{name}, {place}: {memory.shape[1]} numbers, from {memory.min():.1f} to "
-                 f"{memory.max():.1f}, at the end {np.abs(memory[-1]).max():.1f} off zero at most.")
+            ends.append(f"{place} {np.abs(memory[-1]).max():.1f}")
         likely = {word: array(share, float) for word, share in likely.items()}
         words = sorted(likely, key=lambda word, of=likely: -of[word].max())[:most]
         for i, word in enumerate(words):
             share = likely[word]
             times = hop_seconds * np.arange(len(share))
             column[-1].plot(times, 100 * share, label=word, **curve_style(i))
-            best, end = share.argmax(), 100 * share[-1]
-            note(axes, f"{name}: {word} at most {100 * share[best]:.0f} % at {times[best]:.2f} s, "
-                 f"at the end {end:.0f} %.")
         column[-1].set(xlabel="Time (s)", ylabel="Likely so far (%)", ylim=(-2, 102))
         with_grid(column[-1]).legend(frameon=False)
+        shares = np.stack([*likely.values()])  # (word, frame)
+        first = shares.argmax(axis=0) == shares[:, -1].argmax()
+        since = hop_seconds * (len(first) - np.argmin(first[::-1]) if not first.all() else 0)
+        note(axes, f"{name}: {list(likely)[shares[:, -1].argmax()]} leads from {since:.2f} s on, "
+             f"at the end {100 * shares[:, -1].max():.0f} %. Farthest from zero at the end: "
+             f"{', '.join(ends)}.")
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
     return axes
@@ -133,5 +146,5 @@ def fading(
     if log:
         ax.set_yscale("log")
     ax.set(xlabel="Frames", ylabel=ylabel)
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    legend_above(ax, 2)
     return with_grid(ax)

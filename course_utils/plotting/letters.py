@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from numpy.typing import ArrayLike, NDArray
 
-from course_utils.plotting.base import checked_rate, new_axes, note, samples_of, show
+from course_utils.plotting.base import checked_rate, new_axes, note, quietly, samples_of, show
 from course_utils.plotting.clips import log_mel, waveform
 from course_utils.plotting.frames import checked_hop, frame_edges, picture
 
 #: A symbol is drawn where its probability exceeds this in some frame.
 VISIBLE = 0.05
+
+
+# Black letters are read on each of them.
+_PALE_BLUES = ListedColormap(colormaps["Blues"](np.linspace(0, 0.6, 64)))
 
 
 def _drawn(symbol: str) -> str:
@@ -23,6 +29,11 @@ def _drawn(symbol: str) -> str:
 
 def _said(symbol: str) -> str:
     return "space" if symbol == " " else symbol
+
+
+def _cut(text: str, longest: int = 100) -> str:
+    """The beginning of a text: an alt text is listened to, all of it."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _checked_spans(
@@ -55,7 +66,7 @@ def alignment(
     clip: ArrayLike, sample_rate: float, spans: Sequence[tuple[str, float, float, float]],
     ax: Axes | None = None, name: str = "a clip",
 ) -> Axes:
-    """Draw a waveform, and which letter is spoken where: the darker, the surer.
+    """Draw a waveform, and which letter is spoken where, above its word: the darker, the surer.
 
     Parameters
     ----------
@@ -81,24 +92,31 @@ def alignment(
 
     spans = _checked_spans(clip, sample_rate, spans)
     ax = new_axes(10, 2.6) if ax is None else ax
-    waveform(clip, sample_rate, ax, name=name, color="0.35", linestyle="-")
+    with quietly(ax):
+        waveform(clip, sample_rate, ax, color="0.35", linestyle="-")
     ax.grid(False)
-    # A strip above the waveform holds the letters, and under each its score.
+    # A strip above the waveform holds the letters, under each its score, and under these the words.
     low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.45 * (high - low))
+    ax.set_ylim(low, high + 0.6 * (high - low))
     ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high])
-    shown, size = len(spans) <= 25, 11 if len(spans) <= 40 else 8
-    row = ax.get_xaxis_transform()
+    shown, size = len(spans) <= 25, 11 if len(spans) <= 40 else 9
+    place = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top", "clip_on": True}
+    shades = ScalarMappable(Normalize(0, 1), _PALE_BLUES)
     for label, start, stop, score in spans:
-        fill = {"color": "#0072B2", "alpha": 0.08 + 0.4 * score, "linewidth": 0}
-        ax.axvspan(start, stop, **fill)
+        ax.axvspan(start, stop, color=shades.to_rgba(score), linewidth=0)
         ax.axvline(start, color="0.6", linewidth=0.5)
         ax.axvline(stop, color="0.6", linewidth=0.5)
-        place = {"transform": row, "ha": "center", "va": "top", "clip_on": True}
-        ax.text((start + stop) / 2, 0.97, _drawn(label), fontsize=size, weight="bold", **place)
+        ax.text((start + stop) / 2, 0.98, _drawn(label), fontsize=size, weight="bold", **place)
         if shown:
-            ax.text((start + stop) / 2, 0.83, f"{100 * score:.0f}", fontsize=7, **place)
-    ax.set_title(f"Letters{' and scores (%)' if shown else ''}", fontsize=10)
+            ax.text((start + stop) / 2, 0.86, f"{100 * score:.0f}", fontsize=7, **place)
+    for space, group in itertools.groupby(spans, lambda span: span[0] == " "):
+        letters = list(group)
+        if not space:
+            middle = (letters[0][1] + letters[-1][2]) / 2
+            word = "".join(letter for letter, *_ in letters)
+            ax.text(middle, 0.76, word, fontsize=10, style="italic", **place)
+    ax.set_title(f"Letters{', scores (%)' if shown else ''} and words", fontsize=10)
+    ax.figure.colorbar(shades, ax=ax, label="Certainty", pad=0.01)
     note(ax, _alignment_in_words(clip, sample_rate, spans, name))
     return ax
 
@@ -118,7 +136,7 @@ Longest: o; least sure: o, 60 %.'
     end = samples_of(clip).size / sample_rate
     text = f"Alignment of {name}: {len(spans)} letter{'s' * (len(spans) > 1)}, "
     text += f"{spans[0][1]:.2f} to {max(span[2] for span in spans):.2f} s of {end:.2f} s. "
-    if len(spans) <= 20:
+    if len(spans) <= 6:
         places = (f"{_said(label)} {start:.2f} to {stop:.2f}" for label, start, stop, _ in spans)
         text += f"{', '.join(places)}. "
     longest = max(spans, key=lambda span: span[2] - span[1])
@@ -150,16 +168,15 @@ def aligned_words(
             ends.append(end)
         else:
             words[-1] += letter
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(10, 4.6), layout="constrained", sharex=True, facecolor="white"
-    )
+    top, bottom = new_axes(10, 4.8, rows=2, sharex=True)
     alignment(clip, sample_rate, spans, top, name=name)
-    log_mel(clip, sample_rate, bottom, colorbar=False, n_mels=40, name="the same clip")
+    with quietly(bottom):
+        log_mel(clip, sample_rate, bottom, n_mels=40)
     for end in ends:
         bottom.axvline(end, color="white", linestyle="--")
     top.set_xlabel("")
     cuts = ", ".join(f"{end:.2f}" for end in ends) or "nowhere"
-    show(figure, alt=f"Words cut at {cuts} s, dashed lines in the spectrogram.")
+    show(top, alt=f"Words cut at {cuts} s, dashed lines in the spectrogram.")
     edges = [0, *(int(rate * end) for end in ends), samples.size]
     pieces = [samples[start:stop] for start, stop in itertools.pairwise(edges)]
     return list(zip(pieces, words, strict=True))
@@ -274,7 +291,7 @@ def learning_to_write(
     found = {step: _probabilities(values, symbols, blank) for step, values in steps.items()}
     last, names = list(found.values())[-1]
     rows = visible_symbols(last, blank)
-    size = (2.6 * len(found), 0.9 + 0.14 * len(rows))
+    size = (2.6 * len(found), 0.9 + 0.16 * len(rows))
     axes = np.atleast_1d(new_axes(*size, len(found)))
     texts = []
     for ax, (step, (probabilities, _)) in zip(axes, found.items(), strict=True):
@@ -282,14 +299,16 @@ def learning_to_write(
         places = np.arange(len(rows) + 1) - 0.5
         ax.grid(False)
         ax.pcolormesh(edges, places, probabilities[:, rows].T, cmap="Blues", vmin=0, vmax=1)
-        ax.set_yticks(range(len(rows)), [_drawn(names[row]) for row in rows], fontsize=7)
+        ax.set_yticks(range(len(rows)), [_drawn(names[row]) for row in rows], fontsize=8)
         ax.tick_params(axis="y", length=0)
         ax.set(xlabel="Time (s)", title=f"Step {step}")
-        share = (probabilities.argmax(axis=1) == blank).mean()
-        with np.errstate(divide="ignore"):
-            written = "".join(names[token] for token in best_path(np.log(probabilities), blank))
-        texts.append(f"at step {step} the blank wins in {share:.0%} of them, best path {written!r}")
-    note(axes, f"Probabilities of {len(rows)} symbols in {len(last)} frames: {'; '.join(texts)}.")
+        texts.append(f"{(probabilities.argmax(axis=1) == blank).mean():.0%} at step {step}")
+    with np.errstate(divide="ignore"):
+        written = "".join(names[token] for token in best_path(np.log(last), blank))
+    note(axes, f"Probabilities of {len(rows)} symbols in {len(last)} frames. The blank wins in "
+         f"{', '.join(texts)}; the best path is then {_cut(written)!r}.")
+    axes[0].set_ylabel("Symbol")
+    axes[0].figure.colorbar(axes[0].collections[0], ax=axes, label="Probability", pad=0.01)
     return axes
 
 
@@ -332,22 +351,20 @@ def visible_symbols(probabilities: NDArray, blank: int) -> list[int]:
 def posteriors_in_words(
     log_probs: ArrayLike, symbols: Sequence[str], hop_seconds: float, name: str, blank: int = 0
 ) -> str:
-    """Say how often the blank wins, which symbols are seen, and what the best path reads.
+    """Say how often the blank wins, and what the best path reads.
 
     >>> import numpy as np
     >>> log_probs = np.log([[0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05]])
     >>> posteriors_in_words(log_probs, ["-", "a", "b"], 0.02, "a vowel")
     "Probabilities of 3 symbols for a vowel: 3 frames, one every 20 ms. The blank is the most \
-probable in 67 % of them; above 0.05, in the order in which they come: a, b. Best path: 'a'."
+probable in 67 % of them. Best path: 'a'."
     """
     probabilities, names = _probabilities(log_probs, symbols, blank)
     checked_hop(hop_seconds)
     share = (probabilities.argmax(axis=1) == blank).mean()
-    seen = ", ".join(_said(names[row]) for row in visible_symbols(probabilities, blank)[1:])
     read = "".join(names[symbol] for symbol in best_path(probabilities, blank))
     return (
         f"Probabilities of {len(names)} symbols for {name}: {len(probabilities)} frames, one every "
         f"{1000 * hop_seconds:g} ms. The blank is the most probable in {100 * share:.0f} % of "
-        f"them; above {VISIBLE:g}, in the order in which they come: {seen or 'none but it'}. "
-        f"Best path: {read!r}."
+        f"them. Best path: {_cut(read)!r}."
     )

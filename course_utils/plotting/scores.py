@@ -1,5 +1,6 @@
 """Plots of scores: learning curves, robustness, confusions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,10 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from numpy.typing import ArrayLike, NDArray
 
+from course_utils import rates
 from course_utils.plotting.base import (
     COLOURS,
+    MARKERS,
     array,
     curve_style,
+    legend_above,
     line_style,
     new_axes,
     note,
@@ -111,53 +115,124 @@ def _curves_in_words(history: Mapping[str, Sequence[float]]) -> str:
 
 
 def accuracy_against(
-    x: ArrayLike, curves: Mapping[str, ArrayLike | Mapping[Any, float]], ax: Axes | None = None,
-    *, xlabel: str, chance: float | None = None,
+    x: ArrayLike, curves: Mapping[str, ArrayLike | Mapping[Any, ArrayLike]],
+    ax: Axes | None = None, *, xlabel: str, chance: float | None = None,
+    speakers: ArrayLike | None = None,
 ) -> Axes:
     """Draw accuracies in percent against what was done to the clips: robustness curves.
 
     Parameters
     ----------
     x : array (points,)
-    curves : dict of str to array (points,), or to a dict of them in the order of `x`
-        Accuracies, fractions.
+    curves : dict of str to array (points,) or (points, clips), or to a dict in the order of `x`
+        Accuracies, fractions; or for each clip whether it was named rightly.
     ax : matplotlib Axes, optional
     xlabel : str
         With its unit: ``"Shift (ms)"``.
     chance : float, optional
         A fraction: a dotted line.
+    speakers : array (clips,), optional
+        Who speaks in each clip: a curve that knows its clips gets a band, in which 95 % of the
+        draws of as many speakers lie.
     """
     x = array(x, float)
-    ax = new_axes(7.5, 3.2) if ax is None else ax
-    curves = {
-        name: [*values.values()] if isinstance(values, Mapping) else values
-        for name, values in curves.items()
-    }
+    ax = new_axes(8, 3.4) if ax is None else ax
+    means, drawn = {}, 0
     for i, (name, values) in enumerate(curves.items()):
-        values = array(values, float)
-        if values.shape != x.shape:
+        values = [*values.values()] if isinstance(values, Mapping) else values
+        values = np.stack([array(value, float) for value in values])
+        if len(values) != len(x) or values.ndim > 2:
             raise ValueError(f"curve {name!r} has shape {values.shape}, but x has {x.shape}")
+        if values.ndim == 2:
+            if speakers is not None:
+                low, high = np.transpose([_interval(speakers, right) for right in values])
+                style = {"color": line_style(i, 0)["color"], "alpha": 0.15, "linewidth": 0}
+                ax.fill_between(x, 100 * low, 100 * high, **style)
+                drawn += 1
+            values = values.mean(axis=1)
+        means[name] = values
         ax.plot(x, 100 * values, label=name, **line_style(i, 0))
     _draw_chance(ax, chance)
+    said = _against_in_words(x, means, xlabel)
+    if drawn:
+        many = len(set(array(speakers).tolist()))
+        ax.fill_between([], [], color="0.85", label=f"95 % of draws of {many} speakers")
+        said += f" Bands: 95 % of the draws of {many} speakers."
     ax.set(xlabel=xlabel, ylabel="Accuracy (%)", ylim=(0, 102))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    note(ax, _against_in_words(x, curves, xlabel))
+    legend_above(ax, 3 if max(map(len, curves)) < 26 else 2)
+    note(ax, said)
     return with_grid(ax)
+
+
+def _interval(speakers: ArrayLike, right: NDArray) -> tuple[float, float]:
+    """Between which accuracies 95 % of the draws of as many speakers lie; both (clips,)."""
+    return rates.bootstrap(rates.by_speaker(array(speakers), right, np.ones(len(right))))
 
 
 def _against_in_words(x: ArrayLike, curves: Mapping[str, ArrayLike], xlabel: str) -> str:
     """Say where each curve of accuracies, (points,) as ``x``, is highest and lowest.
 
     >>> _against_in_words([-100, 0, 100], {"MLP": [0.3, 0.9, 0.4]}, "Shift (ms)")
-    'Accuracy against Shift (ms): MLP highest, 90 %, at 0, lowest, 30 %, at -100.'
+    'Accuracy against Shift (ms), highest and lowest: MLP 90 % at 0, 30 % at -100.'
     """
     texts = []
     for name, values in curves.items():
         values = array(values, float)
-        points = {"highest": values.argmax(), "lowest": values.argmin()}
-        at = (f"{how}, {100 * values[i]:.0f} %, at {x[i]:g}" for how, i in points.items())
+        at = (f"{100 * values[i]:.0f} % at {x[i]:g}" for i in (values.argmax(), values.argmin()))
         texts.append(f"{name} {', '.join(at)}")
-    return f"Accuracy against {xlabel}: {'; '.join(texts)}."
+    return f"Accuracy against {xlabel}, highest and lowest: {'; '.join(texts)}."
+
+
+def transfer(
+    values: Mapping[str, Mapping[str, Sequence[float]]], chances: Mapping[str, float | None],
+    ax: Axes | None = None, *, xlabel: str = "Accuracy (%)",
+) -> Axes:
+    """Draw a row for each test, and in it how networks do that were trained on other corpora.
+
+    Parameters
+    ----------
+    values : dict of str to dict of str to list of float
+        Of each test, by what the networks were trained on, a fraction for each seed.
+    chances : dict of str to float or None
+        Of each test, what guessing reaches, a fraction.
+    ax : matplotlib Axes, optional
+    xlabel : str
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    corpora = list(dict.fromkeys(corpus for each in values.values() for corpus in each))
+    ax = new_axes(8, 1.1 + 0.42 * len(values)) if ax is None else ax
+    rows = list(enumerate(values.values()))
+    for row, each in rows:
+        ends = [100 * np.mean(seeds) for seeds in each.values()]
+        ax.plot([min(ends), max(ends)], [row, row], "-", color="0.75", zorder=0)
+
+    def draw(label: str, points: list[tuple[float, int]], **style: Any) -> None:
+        if points:
+            x, y = zip(*points, strict=True)
+            ax.plot(100 * np.array(x), y, label=label, linestyle="", **style)
+
+    for i, corpus in enumerate(corpora):
+        found = [(np.mean(each[corpus]), row) for row, each in rows if corpus in each]
+        draw(f"trained on {corpus}", found, color=COLOURS[i % 6], marker=MARKERS[i % 6])
+    many = [(seed, row) for row, each in rows for seeds in each.values() for seed in seeds
+            if len(seeds) > 1]  # fmt: skip
+    draw("each seed", many, color="0.2", marker="|", markersize=14)
+    guess = [(chances[test], row) for row, test in enumerate(values) if chances[test] is not None]
+    draw("chance", guess, color="0.35", marker="x")
+    said = (
+        f"{' '.join(test.split())} "
+        + ", ".join(f"{np.mean(each[corpus]):.0%}" if corpus in each else "-" for corpus in corpora)
+        for test, each in values.items()
+    )
+    note(ax, f"Trained on {', '.join(corpora)}: {'; '.join(said)}.")
+    ax.set_yticks(range(len(values)), list(values))
+    ax.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
+    ax.set_xlim(0, max(102, ax.get_xlim()[1]))
+    legend_above(ax, 2)
+    return with_grid(ax, "x")
 
 
 def losses(
@@ -259,7 +334,7 @@ def predictions(said: Mapping[str, float | None], truth: Mapping[str, float]) ->
         note(ax, f"{question}: predicted {words}, measured {value:.0%}.")
     ax.set_yticks(range(len(truth)), list(truth))
     ax.set(xlabel="Share (%)", xlim=(-2, 102), ylim=(len(truth) - 0.5, -0.5))
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    legend_above(ax, 2)
     return with_grid(ax, "x")
 
 
@@ -339,13 +414,33 @@ def _confusion_in_words(targets: ArrayLike, predictions: ArrayLike, words: Seque
     "75.0 % on the diagonal; most frequent confusion: 'yes' heard as 'no', 1 of 2 clips."
     """
 
-    clips = np.zeros((len(words), len(words)), int)
-    np.add.at(clips, (array(targets), array(predictions)), 1)
-    text = f"Confusion matrix of {len(words)} words, {clips.sum():,} clips: "
-    text += f"{100 * clips.trace() / max(1, clips.sum()):.1f} % on the diagonal; "
-    wrong = clips * (1 - np.eye(len(words), dtype=int))
-    if not wrong.any():
+    targets, predictions = array(targets), array(predictions)
+    text = f"Confusion matrix of {len(words)} words, {targets.size:,} clips: "
+    right = int((targets == predictions).sum())
+    text += f"{100 * right / max(1, targets.size):.1f} % on the diagonal; "
+    worst = confusions(targets, predictions)
+    if not worst:
         return text + "no confusions."
-    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-    text += f"most frequent confusion: '{words[row]}' heard as '{words[column]}', "
-    return text + f"{wrong[row, column]} of {clips[row].sum()} clips."
+    said, heard, count = worst[0]
+    text += f"most frequent confusion: '{words[said]}' heard as '{words[heard]}', "
+    return text + f"{count} of {(targets == said).sum()} clips."
+
+
+def confusions(targets: ArrayLike, predictions: ArrayLike) -> list[tuple[int, int, int]]:
+    """Which class was taken for which, and how often: the most frequent first.
+
+    Of equals the one whose true class comes first, then the one whose predicted class does.
+
+    Parameters
+    ----------
+    targets, predictions : array (clips,)
+
+    Examples
+    --------
+    >>> confusions([2, 0, 1, 1], [0, 1, 1, 2])
+    [(0, 1, 1), (1, 2, 1), (2, 0, 1)]
+    """
+    pairs = zip(array(targets).tolist(), array(predictions).tolist(), strict=True)
+    counts = Counter((said, heard) for said, heard in pairs if said != heard)
+    ranked = sorted(counts, key=lambda pair: (-counts[pair], pair))
+    return [(*pair, counts[pair]) for pair in ranked]

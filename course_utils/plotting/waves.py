@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import mlab
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from course_utils.plotting.base import (
+    COLOURS,
     array,
     checked_rate,
     curve_style,
+    legend_above,
     new_axes,
     note,
+    quietly,
     samples_of,
     with_grid,
 )
-from course_utils.plotting.clips import log_mel, waveform
+from course_utils.plotting.clips import waveform
 
 
 def windows(
@@ -95,7 +99,8 @@ def fourier(
         lower.set(xlabel="Time (ms)", ylabel="Product", ylim=(-1.05, 1.05))
         lower.set_title(f"sum {product.sum():.1f}", fontsize=9)
         note(upper, f"A frame times a cosine of {hz:.0f} Hz: the sum is {product.sum():.1f}.")
-    axes[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    axes[0, 0].figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left",
+                             ncols=2)
     for ax in axes.flat:
         with_grid(ax)
     return axes
@@ -140,11 +145,12 @@ def rebuilt(
     levels = array(levels, float)
     ax = new_axes(5, 3) if ax is None else ax
     ax.plot(levels, "o", color="0.35", markersize=3, label=f"{levels.size} mel bands")
+    said = []
     for i, (name, curve) in enumerate(curves.items()):
         curve = array(curve, float)
         ax.plot(curve, label=name, **curve_style(i))
-        off = np.sqrt(np.square(curve - levels).mean())
-        note(ax, f"{name}: {off:.1f} dB off (root of the mean square).")
+        said.append(f"{name} {np.sqrt(np.square(curve - levels).mean()):.1f} dB")
+    note(ax, f"How far off (root of the mean square): {', '.join(said)}.")
     ax.set(xlabel="Band", ylabel="Level (dB)")
     ax.legend(frameon=False, fontsize=8)
     return with_grid(ax)
@@ -153,7 +159,9 @@ def rebuilt(
 def aliasing(
     versions: Mapping[str, tuple[ArrayLike, int]], axes: Sequence[Axes] | None = None
 ) -> NDArray:
-    """Draw spectrograms of one sound at several sample rates, on one axis of frequency.
+    """Draw spectrograms of one tone at several sample rates, on one axis of frequency.
+
+    The axis is linear: a tone that rises evenly is a straight line.
 
     Parameters
     ----------
@@ -165,13 +173,21 @@ def aliasing(
     -------
     array of matplotlib Axes
     """
-    axes = new_axes(11, 2.8, len(versions)) if axes is None else np.asarray(axes)
+    axes = new_axes(9, 2.8, len(versions), sharey=True) if axes is None else np.asarray(axes)
     highest = max(rate for _, rate in versions.values()) / 2
-    ticks = [hz for hz in (500, 1_000, 2_000, 4_000, 8_000, 16_000) if hz <= highest]
     for ax, (name, (clip, rate)) in zip(axes, versions.items(), strict=True):
-        log_mel(clip, rate, ax=ax, n_fft=256, n_mels=40, colorbar=False, name=name)
-        ax.set(title=name, ylim=(150, highest))
-        ax.set_yticks(ticks, [str(hz) if hz < 1_000 else f"{hz // 1000}k" for hz in ticks])
+        power, hz, times = mlab.specgram(samples_of(clip), 256, rate, noverlap=128)
+        level = 10 * np.log10(np.maximum(power, 1e-12) / max(power.max(), 1e-12))
+        ax.grid(False)
+        drawn = ax.pcolormesh(times, hz, level, cmap="magma", vmin=-60, vmax=0)
+        ax.set(title=name, xlabel="Time (s)", ylim=(0, highest))
+        heard = level.max(axis=0) > -30
+        tone, times = hz[level.argmax(axis=0)][heard], times[heard]
+        top = tone.argmax()
+        note(ax, f"{name}: {tone[0]:.0f} Hz at first, highest {tone[top]:.0f} Hz at "
+                 f"{times[top]:.1f} s, {tone[-1]:.0f} Hz when it ends at {times[-1]:.1f} s.")
+    axes[0].set_ylabel("Frequency (Hz)")
+    axes[0].figure.colorbar(drawn, ax=axes, label="Level (dB re peak)", pad=0.01)
     return axes
 
 
@@ -194,7 +210,10 @@ def filter_response(
     """
     weights, sample_rate = array(weights, float), checked_rate(sample_rate)
     left, right = axes = new_axes(9, 2.6, 2) if axes is None else np.asarray(axes)
-    left.plot(1000 * (np.arange(weights.size) - weights.size // 2) / sample_rate, weights)
+    # A stem for each weight: there is nothing between two of them.
+    times = 1000 * (np.arange(weights.size) - weights.size // 2) / sample_rate
+    left.vlines(times, 0, weights, color=COLOURS[0], linewidth=0.8)
+    left.plot(times, weights, "o", color=COLOURS[0], markersize=2.5)
     left.set(xlabel="Time (ms)", ylabel="Weight")
     hz = np.fft.rfftfreq(2048, 1 / sample_rate)
     gain = 20 * np.log10(np.maximum(np.abs(np.fft.rfft(weights, 2048)), 1e-4))
@@ -214,11 +233,13 @@ def matches(
 ) -> NDArray:
     """Draw a sound above what a kernel makes of it, step by step.
 
+    Where the output is largest, a line marks where the kernel starts, and grey how far it reaches.
+
     Parameters
     ----------
     signal : array (time,)
     output : array (steps,)
-        With a stride of 1.
+        With a stride of 1; step ``i`` is of the kernel that starts at sample ``i``.
     axes : two matplotlib Axes, optional
 
     Returns
@@ -237,8 +258,16 @@ def matches(
     elsewhere = output.copy()
     elsewhere[max(0, first - 20) : first + 20] = -np.inf
     places = sorted([first, int(elsewhere.argmax())])
+    taps = signal.size - output.size + 1
+    for i, place in enumerate(places):
+        for ax in axes:
+            ax.axvline(place, color="0.35", linestyle=":",
+                       label="" if i else "the kernel starts")
+        top.axvspan(place, place + taps - 1, color="0.85", linewidth=0,
+                    label="" if i else f"its {taps} weights")
+    legend_above(top, 2)
     note(top, "Above the sound, below the output of the kernel: it is largest at samples "
-              f"{places[0]} and {places[1]}.")
+              f"{places[0]} and {places[1]}, where the kernel starts.")
     for ax in axes:
         with_grid(ax)
     return axes
@@ -265,11 +294,12 @@ def occlusions(
     if axes is None:
         axes = new_axes(4 * len(clips), 3.6, len(clips), 2, squeeze=False, sharex=True)
     for (upper, lower), (word, clip, centres, p) in zip(axes.T, clips, strict=True):
-        waveform(clip, sample_rate, ax=upper, name=word).set(title=word, xlabel="")
+        with quietly(upper):
+            waveform(clip, sample_rate, ax=upper).set(title=word, xlabel="")
         lower.plot(centres, p)
         lower.set(xlabel="Middle of the cover (s)", ylabel="Probability", ylim=(0, 1.05))
         lowest = int(np.argmin(p))
-        note(lower, f"Lowest, {p[lowest]:.2f}, with the cover at {centres[lowest]:.2f} s.")
+        note(lower, f"{word}: {p[lowest]:.2f} at the lowest, cover at {centres[lowest]:.2f} s.")
         with_grid(lower)
     return axes
 

@@ -82,7 +82,7 @@ def table(
         measured = [pair for pair in measured if identity(pair[0], RESULT) not in known]
     own, measured = ([pair for pair in part if wanted(pair[0])] for part in (own, measured))
     if by is not None:
-        return Table(_pivot([*measured, *own], by), "")
+        return Pivot([*measured, *own], by)
     if beside or not own or not measured:
         return Table(_rows([*own, *measured]))
     stages = sorted({result.stage for result, _ in measured})
@@ -109,6 +109,10 @@ def _corpus(result: Result) -> str:
     if result.trained_on == result.tested_on:
         return result.tested_on
     return f"{result.tested_on}, trained on {result.trained_on}"
+
+
+def _all_but(by: str) -> tuple[str, ...]:
+    return tuple(name for name in RESULT if name != by)
 
 
 def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
@@ -146,23 +150,17 @@ def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
     return rows
 
 
+def _title(result: Result, by: str) -> str:
+    names = ("model", "variant", "task", "noise")
+    return ", ".join(filter(None, (getattr(result, name) for name in names if name != by)))
+
+
 def _pivot(pairs: list[tuple[Result, str]], by: str) -> list[dict[str, str]]:
     """A row for the results that differ in the field `by` alone, and a column for each value."""
-    names = tuple(name for name in RESULT if name != by)
     columns = list(dict.fromkeys(getattr(result, by) for result, _ in pairs))
     rows = []
-    for same in _grouped(pairs, names):
-        result = same[0][0]
-        title = ", ".join(
-            filter(
-                None,
-                (
-                    getattr(result, name)
-                    for name in ("model", "variant", "task", "noise")
-                    if name != by
-                ),
-            )
-        )
+    for same in _grouped(pairs, _all_but(by)):
+        result, title = same[0][0], _title(same[0][0], by)
         row = {"Model": title, "Tested on": result.tested_on, "Classes": str(result.classes)}
         if by != "trained_on":
             row["Trained on"] = result.trained_on
@@ -281,6 +279,35 @@ class Table:
             style = f"text-align:left;overflow-wrap:break-word;min-width:{width}em"
         text = html.escape(text).replace(" *", "&nbsp;*")  # they stay together
         return f'<{tag}{scope} style="{style}">{text}</{tag}>'
+
+
+class Pivot(Table):
+    """A table of results with a column for each value of a field; also in numbers, for a plot.
+
+    Attributes
+    ----------
+    values : dict of str to dict of str to list of float
+        Of each row, by column, the values of all seeds, fractions.
+    chances : dict of str to float or None
+        Of each row.
+    """
+
+    def __init__(self, pairs: list[tuple[Result, str]], by: str):
+        super().__init__(_pivot(pairs, by), "")
+        self.values: dict[str, dict[str, list[float]]] = {}
+        self.chances: dict[str, float | None] = {}
+        groups = _grouped(pairs, _all_but(by))
+        names = [name for name in ("model", "variant", "task", "noise") if name != by]
+        # What all rows have in common is not said in each.
+        telling = [name for name in names if len({getattr(g[0][0], name) for g in groups}) > 1]
+        for same in sorted(groups, key=lambda same: _title(same[0][0], by)):
+            first = same[0][0]
+            about = [getattr(first, name) for name in telling or names[:1]]
+            row = f"{', '.join(filter(None, about))}, on {first.tested_on}\n{first.classes} classes"
+            self.chances[row] = first.chance
+            columns = self.values.setdefault(row, {})
+            for result, _ in same:
+                columns.setdefault(getattr(result, by), []).append(result.value)
 
 
 def comparison(scores: Mapping[str, Mapping[str, float]], caption: str) -> Table:

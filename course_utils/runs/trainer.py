@@ -78,10 +78,13 @@ class Trained:
         labels = labels.to(self.trainer.device)
         return self.trainer.evaluate(self.network, self.inputs(waveforms), labels)[1]
 
+    def right(self, waveforms: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Whether each clip is named rightly: bool (clip,)."""
+        return self.logits(waveforms).argmax(dim=1).cpu() == labels.cpu()
+
     def balanced_accuracy(self, waveforms: torch.Tensor, labels: torch.Tensor) -> float:
         """The mean over the classes: each counts the same, however many clips it has."""
-        answers = self.logits(waveforms).argmax(dim=1).cpu()
-        right = (answers == labels.cpu()).float()
+        right = self.right(waveforms, labels).float()
         each = [float(right[labels.cpu() == label].mean()) for label in labels.unique().cpu()]
         return sum(each) / len(each)
 
@@ -190,7 +193,7 @@ class Trainer:
         features: Callable | None = None, given: Mapping[str, Any] | None = None,
         noises: Sequence[torch.Tensor] | None = None, task: Callable | None = None,
         labels: Iterable[str] | None = None, start: Trained | None = None,
-        epochs: int | None = None, show: bool = True, **changes: Any,
+        epochs: int | None = None, show: bool = True, title: str = "", **changes: Any,
     ) -> Trained:
         """Train a network, or load it where nothing has changed.
 
@@ -212,6 +215,8 @@ class Trainer:
             With ``COURSE_QUICK=1`` there are two.
         show : bool
             Draw the curves.
+        title : str
+            What stands above them; default `name`.
         **changes
             Other settings of `fit` than those of the stage.
 
@@ -241,7 +246,7 @@ class Trainer:
             settings=self.settings | {"epochs": epochs, "seed": self.seed} | changes,
             features=features, feature_arguments=given, labels=labels, show=show,
             code=[task] if task else (), chance=results.chance_of(tested.tolist()),
-            start=None if start is None else start.network.state_dict(),
+            start=None if start is None else start.network.state_dict(), title=title,
         )  # fmt: skip
         return Trained(network, run, ready, source, self)
 

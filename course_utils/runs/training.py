@@ -250,7 +250,7 @@ def train_or_load(
     feature_arguments: Mapping[str, Any] | None = None, labels: Sequence[str] | None = None,
     table: Mapping[str, str] | None = None, keep: str = "best", chance: float | None = None,
     show: bool = True, tensorboard: bool = False, code: Iterable[Callable] = (),
-    start: Mapping[str, torch.Tensor] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None, title: str = "",
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a model, go on where it was stopped, or load it where nothing has changed.
 
@@ -292,6 +292,8 @@ def train_or_load(
         What made `data`, where `fit` does not reach it.
     start : dict of tensors, optional
         Weights to begin with, instead of random ones.
+    title : str
+        What stands above the curves, with the corpus; default `name`.
 
     Returns
     -------
@@ -339,7 +341,7 @@ def train_or_load(
     checkpoint = _finished(folder)
     if checkpoint is None:
         with _claimed(folder) as unfinished:
-            heading = f"{name} on {corpus.name}"
+            heading = f"{title or name} ({corpus.name})"
             training = Training(unfinished, heading, chance, show, tensorboard)
             checkpoint = _train(training, fit, model, data, settings) | about | {"keep": keep}
             if checkpoint["epochs"] == training.planned and unfinished is not None:

@@ -477,7 +477,7 @@ def test_beam_explorer_follows_the_frames(pages):
     explorer.frame.value = 2
     assert "After frame 2 (0.08 s) the best of 3 beams is 'a', 64 %" in explorer.words
     assert "The greedy path reads 'a'." in explorer.words
-    assert "Beams: 'a' 64 %, 'ab' 19 %, 'a ' 17 %." in explorer.words
+    assert "Best beams: 'a' 64 %, 'ab' 19 %." in explorer.words
     left, right = explorer._figure.axes[:2]
     marked = [line.get_xdata()[0] for line in left.lines]
     assert marked == pytest.approx([0.06, 0.10])

@@ -123,7 +123,7 @@ def test_curves_show_nothing_in_a_script_and_write_a_figure_only_if_asked(no_dis
             train(curves, clock, 2, 5)
         assert len(curves.history["train_loss"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
-    assert plt.imread(tmp_path / "curves.png").shape[1] == 810
+    assert plt.imread(tmp_path / "curves.png").shape[1] == 2 * 810
     interactive.LiveCurves(figure_path=tmp_path / "never.png").close()
     assert not (tmp_path / "never.png").exists()
 

@@ -25,6 +25,8 @@ from course_utils.tests.test_release import cell_of, code, markdown, sample_note
 
 LABSOLUTIONS = settings.CHECKOUT / "labsolutions"
 NOTEBOOKS = sorted(LABSOLUTIONS.glob("*.ipynb"))
+#: Characters: an alt text is read in one go.
+LONGEST_ALT = 350
 
 #: The sections of a notebook; each of these is in a heading of level 2, in this order.
 SECTIONS = (
@@ -262,7 +264,7 @@ def code_fits_a_screen(notebook: NotebookNode) -> list[str]:
 
 
 def images_have_alt_text(notebook: NotebookNode) -> list[str]:
-    """Each image says in words what is seen."""
+    """Each image says in words what is seen, and no more than one listens to."""
     complaints = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -273,6 +275,8 @@ def images_have_alt_text(notebook: NotebookNode) -> list[str]:
             for alt in Images(text).alts:
                 if not (alt or "").strip():
                     complaints.append(f"cell {cell.id}: an <img> without alt text")
+                elif len(alt) > LONGEST_ALT:
+                    complaints.append(f"cell {cell.id}: an alt text of {len(alt)} characters")
     return complaints
 
 
@@ -659,6 +663,11 @@ BROKEN = [
     (images_have_alt_text, append(markdown("last", "<IMG src='a.png'>")), "without alt text"),
     (images_have_alt_text, append(code("last", "'<img src=a alt=\"\">'")), "without alt text"),
     (images_have_alt_text, shown("setup", "text/html", "<img src='x' alt=' '/>"), "cell setup"),
+    (
+        images_have_alt_text,
+        shown("setup", "text/html", f"<img src='x' alt='{351 * 'a'}'>"),
+        "an alt text of 351 characters",
+    ),
     (outputs_are_plain, shown("setup", "image/png", "iVBORw0KGgo="), "use plotting.show"),
     (
         outputs_are_plain,
@@ -784,6 +793,10 @@ def sanitised(text):
         (
             f'<img src="data:image/png;base64,iVBOR+/w0KGgo=" alt="{ALT}">',
             f'<img src="data:image/png;base64,AAAA" alt="{ALT}">',
+        ),
+        (
+            f'<img alt="{ALT}" src="data:image/png;base64,AA" width="801" style="a">',
+            f'<img alt="{ALT}" src="data:image/png;base64,AB" width="802" style="a">',
         ),
         (
             "<audio src='data:audio/mpeg;base64,//uQ+A=='>",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -176,9 +177,10 @@ def test_labels_of_35_words_do_not_overlap(draw):
 
 def test_clip_lengths_in_seconds():
     ax = plotting.clip_lengths(torch.tensor([8000, 16000, 16000]), RATE)
-    assert ax.get_xlabel() == "Length (s)" and ax.get_yscale() == "log"
-    assert sum(bar.get_height() for bar in ax.patches) == 3
-    assert ax.patches[0].get_x() == pytest.approx(0.5)
+    assert ax.get_xlabel() == "Length (s)"
+    steps = dict(zip(*ax.lines[0].get_data(), strict=True))  # length to share, the last of equals
+    assert steps == {0.5: pytest.approx(1 / 3), 1.0: 1}
+    assert ax.yaxis.get_major_formatter()(0.5) == "50"
     with pytest.raises(ValueError, match="no clip lengths"):
         plotting.clip_lengths([], RATE)
 
@@ -221,6 +223,63 @@ def test_accuracy_against():
     assert len({(line.get_linestyle(), line.get_marker()) for line in ax.lines}) == 3
     with pytest.raises(ValueError, match="'MLP' has shape"):
         plotting.accuracy_against([0, 1], {"MLP": [0.1]}, xlabel="Shift (ms)")
+
+
+def test_a_curve_that_knows_its_clips_has_a_band_over_the_speakers():
+    speakers = np.repeat(["a", "b", "c", "d"], 10)
+    same = np.tile([True, False], 20)  # each speaker is heard as well as the others
+    differ = np.repeat([True, True, False, True], 10)
+    right = torch.tensor(np.stack([differ, same]))
+    curves = {"same": [same, same], "differ": right, "mean": [0.2, 0.3]}
+    ax = plotting.accuracy_against([0, 10], curves, xlabel="Shift (ms)", speakers=speakers)
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [75, 50])
+    bands = [band for band in ax.collections if len(band.get_paths()[0].vertices) > 4]
+    heights = [np.ptp(band.get_paths()[0].vertices, axis=0)[1] for band in bands]
+    assert len(bands) == 2  # a mean has no clips
+    assert heights[0] == pytest.approx(0, abs=1e-9) and heights[1] > 25
+    assert "Bands: 95 % of the draws of 4 speakers." in said(ax)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "95 % of draws of 4 speakers" in labels
+    alone = plotting.accuracy_against([0, 10], {"same": [same, same]}, xlabel="Shift (ms)")
+    assert not alone.collections and "Bands" not in said(alone)
+
+
+def test_a_legend_leaves_the_width_to_the_curves():
+    names = ["MLP, its training clips", "CNN", "CNN that never met a shift", "MLP", "LSTM"]
+    curves = {name: [0, 1] for name in names}
+    ax = plotting.accuracy_against([0, 1], curves, xlabel="x", chance=0.1)
+    ax.figure.canvas.draw()
+    box, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+    width, height = ax.figure.canvas.get_width_height()
+    assert box.width > 0.85 * width and legend.y0 >= box.y1 and legend.x1 <= width
+    assert legend.height < height / 3 and legend.y1 <= height
+
+
+def test_a_row_for_each_test_shows_what_the_corpus_of_training_changes():
+    values = {"on real": {"toy": [0.5, 0.7], "real": [0.8]}, "on toy": {"toy": [0.9]}}
+    ax = plotting.transfer(values, {"on real": 0.1, "on toy": None})
+    lines = {line.get_label(): line for line in ax.lines if line.get_linestyle() == "None"}
+    assert lines["trained on toy"].get_xydata().tolist() == [[pytest.approx(60), 0], [90, 1]]
+    assert lines["trained on real"].get_xydata().tolist() == [[80, 0]]
+    assert lines["each seed"].get_xydata().tolist() == [[50, 0], [70, 0]]
+    assert lines["chance"].get_xydata().tolist() == [[10, 0]]
+    assert lines["trained on toy"].get_marker() != lines["trained on real"].get_marker()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["on real", "on toy"]
+    assert said(ax) == "Trained on toy, real: on real 60%, 80%; on toy 90%, -."
+
+
+def test_the_worst_confusion_is_the_same_in_the_figure_and_in_the_picker():
+    from course_utils import interactive
+
+    targets, predictions = [2, 2, 0, 1, 0], [1, 1, 2, 0, 2]  # twice 2 as 1 first, twice 0 as 2
+    assert plotting.confusions(targets, predictions) == [(0, 2, 2), (2, 1, 2), (1, 0, 1)]
+    text = said(plotting.confusion_matrix(targets, predictions, WORDS))
+    assert "'yes' heard as 'up', 2 of 2 clips" in text
+    picker = interactive.ConfusionPicker(
+        targets, predictions, WORDS, lambda item: torch.full((1, 800), 0.1), RATE
+    )
+    assert (picker.said.value, picker.heard.value) == (0, 2)
+    assert plotting.confusions([1, 0], [1, 0]) == []
 
 
 def test_confusion_matrix_rows_are_spoken_words():
@@ -307,7 +366,21 @@ def test_show_emits_an_escaped_img_and_closes_the_figure(tone, displayed):
     assert len(displayed) == 3 and displayed[0] == displayed[1] == displayed[2]
     escaped = "A sine of 440 Hz &amp; &quot;nothing&quot; &lt;else&gt;"
     assert displayed[0].startswith(f'<img alt="{escaped}" src="data:image/png;base64,')
-    assert 'style="max-width:100%"' in displayed[0]
+    assert 'style="max-width:100%;height:auto"' in displayed[0]
+
+
+def test_a_figure_is_stored_with_two_pixels_for_each_of_the_page(tone, displayed):
+    plotting.show(plotting.waveform(tone, RATE), alt=ALT)
+    width = int(re.search(r' width="(\d+)"', displayed[0])[1])
+    pixels = plt.imread(io.BytesIO(png(displayed[0])))
+    assert pixels.shape[1] // 2 == width and 700 < width < 830  # 8 inches of 100
+
+
+def test_a_figure_with_a_scale_of_colours_has_more_of_them(tone, displayed):
+    plotting.show(plotting.waveform(tone, RATE), alt=ALT)
+    plotting.show(plotting.log_mel(tone, RATE), alt=ALT)
+    lines, picture = (Image.open(io.BytesIO(png(text))).getcolors() for text in displayed)
+    assert len(lines) <= 32 < len(picture) <= 64
 
 
 def test_png_is_small_white_and_the_same_each_time(tone, displayed):
@@ -316,7 +389,7 @@ def test_png_is_small_white_and_the_same_each_time(tone, displayed):
     first, second = map(png, displayed)
     assert first == second and len(first) < 80_000 and b"Software" not in first
     pixels = plt.imread(io.BytesIO(first))
-    assert pixels[0, 0] == pytest.approx(1) and 400 < pixels.shape[1] < 900
+    assert pixels[0, 0] == pytest.approx(1) and 800 < pixels.shape[1] < 1800
 
 
 # --- players ----------------------------------------------------------------------------------
@@ -382,8 +455,8 @@ def test_kernels_are_sorted_by_frequency():
     tones = np.array([3000.0, 500.0, 1500.0])
     weights = np.sin(2 * np.pi * tones[:, None] * time) * np.hanning(80)
     left, right = plotting.kernels(weights, 8000)
-    first = left.lines[0].get_ydata()  # the lowest row is the lowest tone, scaled to 0.45
-    assert np.allclose(first, 0.45 * weights[1] / np.abs(weights[1]).max())
+    first = left.lines[1].get_ydata()  # the lowest row is the lowest tone
+    assert np.allclose(first, 0.5 * weights[1] / np.abs(weights[1]).max())
     assert left.get_xlabel() == "Time (ms)"
     assert right.get_xlabel() == "Frequency (Hz)"
     assert right.get_xlim() == (0, 4000)
@@ -394,6 +467,15 @@ def test_kernels_are_sorted_by_frequency():
     assert "1 of them below 1000 Hz" in text
     with pytest.raises(ValueError, match=r"shape \(kernel, taps\), got \(3, 1, 80\)"):
         plotting.kernels(weights[:, None], 8000)
+
+
+def test_some_of_many_kernels_are_drawn_so_large_that_their_shape_is_seen():
+    weights = np.random.default_rng(0).normal(size=(32, 80))
+    left, right = plotting.kernels(weights, 8000)
+    shapes = [line.get_ydata() for line in left.lines if len(line.get_ydata()) == 80]
+    assert len(shapes) == 8 and list(left.get_yticks()) == [2, 6, 10, 14, 18, 22, 26, 30]
+    assert min(np.ptp(shape) for shape in shapes) > 2  # of 32 rows
+    assert len(right.collections[0].get_array()) == 32
 
 
 def test_letters_that_a_font_has_need_no_word(capsys, monkeypatch):
@@ -426,7 +508,9 @@ def test_log_mels_stand_side_by_side(tone):
     axes = plotting.log_mels({"first": tone, "second": tone[::-1].copy(), "third": tone}, RATE)
     assert axes.shape == (1, 3)
     assert [ax.get_title() for ax in axes.flat] == ["first", "second", "third"]
-    assert "Log-mel spectrogram of second" in said(axes)
+    said_of = re.findall(r"(\w+) ([\d.]+) to ([\d.]+)[;.]", said(axes))
+    assert [name for name, *_ in said_of] == ["first", "second", "third"]
+    assert float(said_of[0][1]) > 0.45 and float(said_of[1][2]) < 0.55  # turned round
     axes = plotting.log_mels({str(i): tone for i in range(5)}, RATE, columns=3)
     assert axes.shape == (2, 3) and not axes[1, 2].axison
     with pytest.raises(ValueError, match="no clips"):

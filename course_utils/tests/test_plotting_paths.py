@@ -109,7 +109,9 @@ def test_learning_by_heart_in_two_curves_and_in_pictures():
     axes = plotting.learning_to_write({0: even, 50: sure}, ["-", "a", "b"], 0.03)
     assert [ax.get_title() for ax in axes] == ["Step 0", "Step 50"]
     assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["blank", "a"]
-    assert "at step 50 the blank wins in 50% of them, best path 'aa'" in said(axes)
+    text = said(axes)
+    assert "wins in 100% at step 0, 50% at step 50; the best path is then 'aa'." in text
+    assert axes[0].figure.axes[-1].get_ylabel() == "Probability"
 
 
 def test_hidden_parts_are_counted_without_the_padding():

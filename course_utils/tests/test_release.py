@@ -346,7 +346,7 @@ def test_hidden_tests_come_in_pairs(markers):
 def test_too_large_notebooks_are_refused():
     notebook = sample_notebook()
     cell_of(notebook, "wrap-up").source += "a" * release.LARGEST
-    with pytest.raises(NotebookError, match=r"1\.\d\d MB; at most 1 MB"):
+    with pytest.raises(NotebookError, match=r"1\.\d\d MB; at most 1\.5 MB"):
         release.student_notebook(notebook)
 
 
