@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from course_utils import audio
-from course_utils.plotting.base import FINE, colours_of, img, samples_of, taken_notes
+from course_utils.plotting.base import FINE, img, samples_of, taken_notes
 
 
 def in_kernel() -> bool:
@@ -96,7 +96,6 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = ()) -> str
         artist.set_visible(True)
         figure.draw_artist(artist)
     pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-    pixels = pixels.quantize(colours_of(figure), Image.Quantize.FASTOCTREE)
     return img(pixels, alt, compress_level=6)
 
 

@@ -233,7 +233,7 @@ def test_a_curve_that_knows_its_clips_has_a_band_over_the_speakers():
     curves = {"same": [same, same], "differ": right, "mean": [0.2, 0.3]}
     ax = plotting.accuracy_against([0, 10], curves, xlabel="Shift (ms)", speakers=speakers)
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [75, 50])
-    bands = [band for band in ax.collections if len(band.get_paths()[0].vertices) > 4]
+    bands = [band for band in ax.collections if band.get_paths()]  # the legend's has none
     heights = [np.ptp(band.get_paths()[0].vertices, axis=0)[1] for band in bands]
     assert len(bands) == 2  # a mean has no clips
     assert heights[0] == pytest.approx(0, abs=1e-9) and heights[1] > 25
@@ -376,11 +376,17 @@ def test_a_figure_is_stored_with_two_pixels_for_each_of_the_page(tone, displayed
     assert pixels.shape[1] // 2 == width and 700 < width < 830  # 8 inches of 100
 
 
-def test_a_figure_with_a_scale_of_colours_has_more_of_them(tone, displayed):
-    plotting.show(plotting.waveform(tone, RATE), alt=ALT)
-    plotting.show(plotting.log_mel(tone, RATE), alt=ALT)
-    lines, picture = (Image.open(io.BytesIO(png(text))).getcolors() for text in displayed)
-    assert len(lines) <= 32 < len(picture) <= 64
+def test_few_colours_are_stored_and_each_is_nearly_what_was_drawn(displayed):
+    # Nearly all of it is pale: the ends of the scale are rare, and have to stay blue and red.
+    values = np.random.default_rng(0).normal(size=(40, 200)) * 0.7
+    ax = plotting.features(values, 0.01, vmin=-3, vmax=3)
+    drawn = io.BytesIO()
+    ax.figure.savefig(drawn, dpi=200, bbox_inches="tight")
+    plotting.show(ax)
+    stored = Image.open(io.BytesIO(png(displayed[0])))
+    assert len(stored.getcolors()) <= 64
+    right = np.asarray(Image.open(drawn).convert("RGB"), int)
+    assert np.abs(np.asarray(stored.convert("RGB"), int) - right).max() < 35
 
 
 def test_png_is_small_white_and_the_same_each_time(tone, displayed):
