@@ -202,7 +202,7 @@ def transfer(
     -------
     matplotlib Axes
     """
-    corpora = list(dict.fromkeys(corpus for each in values.values() for corpus in each))
+    corpora = sorted({corpus for each in values.values() for corpus in each})
     ax = new_axes(8, 1.1 + 0.42 * len(values)) if ax is None else ax
     rows = list(enumerate(values.values()))
     for row, each in rows:

@@ -300,7 +300,8 @@ class Pivot(Table):
         names = [name for name in ("model", "variant", "task", "noise") if name != by]
         # What all rows have in common is not said in each.
         telling = [name for name in names if len({getattr(g[0][0], name) for g in groups}) > 1]
-        for same in sorted(groups, key=lambda same: _title(same[0][0], by)):
+        groups = sorted(groups, key=lambda g: (_title(g[0][0], by), g[0][0].tested_on))
+        for same in groups:
             first = same[0][0]
             about = [getattr(first, name) for name in telling or names[:1]]
             row = f"{', '.join(filter(None, about))}, on {first.tested_on}\n{first.classes} classes"

@@ -1,6 +1,7 @@
 """Live curves, recorder, upload and explorer: without a browser, the last test in a real kernel."""
 
 import io
+import itertools
 import re
 from types import SimpleNamespace
 
@@ -97,6 +98,20 @@ def test_curves_draw_at_most_twice_a_second_into_one_output_and_once_more_on_clo
     assert "<div>Epoch 23/23, 2.9 s</div>" in pages[0][-1]["text/html"]
     assert curves.history["validation_loss"] == pytest.approx([2 / n for n in range(1, 24)])
     assert all(type(number) is float for number in curves.history["validation_loss"])
+
+
+@pytest.mark.parametrize("loss", [0.5, 1000.0])
+def test_labels_of_three_panels_lie_beside_the_curves(loss):
+    curves = interactive.LiveCurves(title="Sentences by CTC (embedded fr)")
+    for quantity in ("loss", "accuracy", "cer"):
+        curves.history[f"validation_{quantity}"] = [loss if quantity == "loss" else 1.25, 0.1]
+    figure = curves._render()
+    figure.canvas.draw()
+    for before, after in itertools.pairwise(figure.axes):
+        label = after.yaxis.label.get_window_extent()
+        assert before.get_window_extent().x1 < label.x0
+        ticks = [tick.get_window_extent() for tick in after.get_yticklabels()]
+        assert label.x1 < min(tick.x0 for tick in ticks if tick.width)
 
 
 def test_curves_of_slow_epochs_are_drawn_each_time_and_not_again_on_close(pages):

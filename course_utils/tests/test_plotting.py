@@ -265,7 +265,7 @@ def test_a_row_for_each_test_shows_what_the_corpus_of_training_changes():
     assert lines["chance"].get_xydata().tolist() == [[10, 0]]
     assert lines["trained on toy"].get_marker() != lines["trained on real"].get_marker()
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["on real", "on toy"]
-    assert said(ax) == "Trained on toy, real: on real 60%, 80%; on toy 90%, -."
+    assert said(ax) == "Trained on real, toy: on real 80%, 60%; on toy -, 90%."
 
 
 def test_the_worst_confusion_is_the_same_in_the_figure_and_in_the_picker():

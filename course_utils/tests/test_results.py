@@ -425,6 +425,23 @@ def test_a_field_becomes_columns():
     assert len(results.table(by="noise", model="CNN").rows) == 1
 
 
+def test_a_table_by_corpus_holds_the_numbers_of_each_seed_for_a_plot():
+    for corpus, seed, value in (("toy", 0, 0.5), ("toy", 1, 0.7), ("real", 0, 0.9)):
+        about = {"trained_on": corpus, "seed": seed, "value": value, "task": "digits"}
+        results.keep(**GOOD | {"tested_on": "real", "chance": 0.25} | about)
+    results.keep(**GOOD | {"trained_on": "toy", "tested_on": "toy", "task": "digits"})
+    table = results.table(by="trained_on")
+    assert table.values == {
+        "MLP, on real\n10 classes": {"toy": [0.5, 0.7], "real": [0.9]},
+        "MLP, on toy\n10 classes": {"toy": [0.873]},
+    }
+    assert table.chances == {"MLP, on real\n10 classes": 0.25, "MLP, on toy\n10 classes": 0.1}
+    results.keep(**GOOD | {"trained_on": "toy", "tested_on": "toy", "task": "commands"})
+    assert [row.partition(",")[0] for row in results.table(by="trained_on").values] == [
+        "commands", "digits", "digits",
+    ]  # fmt: skip
+
+
 def test_an_older_file_of_results_is_read(path):
     old = {key: value for key, value in GOOD.items() if key not in OPTIONAL}
     path.parent.mkdir()

@@ -90,6 +90,23 @@ def toy(monkeypatch):
     return from_notebook(TOY, monkeypatch)
 
 
+@pytest.mark.parametrize(("title", "heading"), [("", "net (toy)"), ("A net", "A net (toy)")])
+def test_the_curves_have_a_title_that_changes_no_run(toy, monkeypatch, title, heading):
+    headings = []
+    training = runs.training.Training
+
+    class Noted(training):
+        def __init__(self, folder, title, *more):
+            headings.append(title)
+            super().__init__(folder, title, *more)
+
+    monkeypatch.setattr(runs.training, "Training", Noted)
+    train(toy, title=title)
+    assert headings == [heading]
+    train(toy, title="Another")
+    assert len(headings) == 1  # it was loaded
+
+
 @pytest.fixture
 def stop(monkeypatch):
     """Press the stop button when backward has been called this often from now on; 0: never."""

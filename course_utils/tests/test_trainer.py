@@ -147,6 +147,7 @@ def test_classes_count_the_same_where_they_are_averaged(train, stage):
     x, y = torch.randn(10, 1, 8), torch.tensor([0] * 9 + [1])
     assert trained.accuracy(x, y) == pytest.approx(0.1)
     assert trained.balanced_accuracy(x, y) == 0.5
+    assert trained.right(x, y).tolist() == [*9 * [False], True]
     assert trained.seconds >= 0 and trained.run["device"] == "cpu"
     trained.record(x, y, metric="balanced_accuracy", train_clips=3)
     [result] = results.load()
