@@ -648,7 +648,7 @@ BROKEN = [
     (notebook_is_tidy, give("setup", metadata={"execution": {}}), "execution times"),
     (notebook_is_tidy, replace("wrap-up", "##", "see /home/me/x\n\n##"), "path /home/me/x"),
     (notebook_is_tidy, shown("setup", "text/html", "<b>/root/x</b>"), "path /root/x"),
-    (notebook_is_tidy, shown("setup", "text/plain", "a" * 1_100_000), "at most 1 MB"),
+    (notebook_is_tidy, shown("setup", "text/plain", "a" * 1_600_000), "at most 1.5 MB"),
     (code_is_plain_python, append(code("last", "x = 1\n!ls")), "line 2: a shell line or magic"),
     (code_is_plain_python, append(code("last", "%%time\n1")), "line 1: a shell line or magic"),
     (code_is_plain_python, append(code("last", "x = (")), "cell last, line 1"),

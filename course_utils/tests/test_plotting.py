@@ -384,7 +384,7 @@ def test_few_colours_are_stored_and_each_is_nearly_what_was_drawn(displayed):
     ax.figure.savefig(drawn, dpi=200, bbox_inches="tight")
     plotting.show(ax)
     stored = Image.open(io.BytesIO(png(displayed[0])))
-    assert len(stored.getcolors()) <= 64
+    assert len(stored.getcolors()) <= 40
     right = np.asarray(Image.open(drawn).convert("RGB"), int)
     assert np.abs(np.asarray(stored.convert("RGB"), int) - right).max() < 35
 
