@@ -41,6 +41,18 @@ LARGEST = 1_500_000
 TIMEOUT = 600
 
 _KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# Word for word what the kernel of this Python says of itself. JupyterLab writes its answer into
+# every notebook that it opens, and marks the notebook as unsaved where anything differs: with
+# another version of Python it does so for the version alone, which cannot be avoided.
+_LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": "3.12.12",
+}
 # Everything else in a cell's metadata is somebody's editor, screen or clock.
 _KEPT_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "tags")
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -61,9 +73,7 @@ def tidy(notebook: NotebookNode) -> None:
     Widget state, execution times and editors' metadata go; sources, ids, tags, outputs and
     execution counts stay (nbval takes a cell without a count for one that was not run).
     """
-    notebook.metadata = nbformat.from_dict(
-        {"kernelspec": _KERNELSPEC, "language_info": {"name": "python"}}
-    )
+    notebook.metadata = nbformat.from_dict({"kernelspec": _KERNELSPEC, "language_info": _LANGUAGE})
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
             {key: cell.metadata[key] for key in _KEPT_METADATA if key in cell.metadata}
