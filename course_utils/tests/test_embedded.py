@@ -521,3 +521,16 @@ def test_too_little_space_is_told_before_anybody_speaks(tmp_path, monkeypatch):
         "Free some space, or set COURSE_DATA to a folder on another disk."
     )
     assert remains(tmp_path) == []
+
+
+def test_a_word_is_said_without_a_corpus():
+    said = embedded.say("yes")
+    assert said.shape == (1, 16_000) and 0.1 < said.abs().max() <= 1
+    assert said.equal(embedded.say("yes"))
+    assert not said.equal(embedded.say("no")) and not said.equal(embedded.say("yes", speaker=39))
+
+
+def test_a_word_without_espeak_is_an_error_in_words(tmp_path, monkeypatch):
+    loader(tmp_path / "path", monkeypatch, "raise ImportError('no wheel for this computer')")
+    with pytest.raises(CorpusError, match="no wheel for this computer"):
+        embedded.say("yes")

@@ -8,10 +8,11 @@ from course_utils.corpora.embedded.build import (
     WORDS,
     background_noise_folder,
     common_voice,
+    say,
     speech_commands,
 )
 
 __all__ = [
     "COMMANDS", "COMMON_VOICE_VERSION", "DIGITS", "VERSION", "WORDS", "background_noise_folder",
-    "common_voice", "speech_commands",
+    "common_voice", "say", "speech_commands",
 ]

@@ -12,16 +12,21 @@ import queue
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_utils import files, settings
 from course_utils.corpora import CorpusError
 from course_utils.corpora.embedded import script
 from course_utils.corpora.embedded.sentences import GRAMMARS
 from course_utils.corpora.embedded.speakers import make_speaker, speaker_record
+
+if TYPE_CHECKING:
+    import torch
 
 #: Raise it when the bytes of the corpus change: an older corpus is then built anew.
 VERSION = 1
@@ -103,29 +108,7 @@ def speech_commands(
             for word in WORDS
         },
     }
-    clips = speakers * sum(recipe["takes"].values())
-    batches = _batches(speakers)
-    plan = _Plan(
-        recipe=recipe,
-        clips=clips,
-        size=clips * BYTES_PER_CLIP,
-        folders=(*WORDS, "_background_noise_"),
-        jobs=[
-            {
-                "speakers": batch,
-                "takes": recipe["takes"],
-                "seed": seed,
-                "short_share": SHORT_SHARE,
-                "background": number == 0,
-            }
-            for number, batch in enumerate(batches)
-        ],
-        write_texts=lambda building, espeak: _write_texts(building, recipe, clips, espeak),
-        whole="340 MB",
-        real="COURSE_SPEECH_COMMANDS to mini (182 MB), v0.01 (1.5 GB), v0.02 (2.4 GB), or to a "
-        "folder in that layout",
-        smallest="COURSE_SPEECH_COMMANDS=mini (182 MB)",
-    )
+    plan = _commands_plan(recipe, _batches(speakers))
     return _find_or_build(folder, f"speech_commands-v{VERSION}", plan, processes)
 
 
@@ -224,6 +207,59 @@ class _Plan:
     smallest: str  # ... and with the least effort
 
 
+def _commands_plan(recipe: dict, batches: list[list[int]]) -> _Plan:
+    """What these batches of speakers have to say of Speech Commands."""
+    clips = sum(map(len, batches)) * sum(recipe["takes"].values())
+    return _Plan(
+        recipe=recipe,
+        clips=clips,
+        size=clips * BYTES_PER_CLIP,
+        folders=(*WORDS, "_background_noise_"),
+        jobs=[
+            {
+                "speakers": batch,
+                "takes": recipe["takes"],
+                "seed": recipe["seed"],
+                "short_share": SHORT_SHARE,
+                "background": number == 0,
+            }
+            for number, batch in enumerate(batches)
+        ],
+        write_texts=lambda building, espeak: _write_texts(building, recipe, clips, espeak),
+        whole="340 MB",
+        real="COURSE_SPEECH_COMMANDS to mini (182 MB), v0.01 (1.5 GB), v0.02 (2.4 GB), or to a "
+        "folder in that layout",
+        smallest="COURSE_SPEECH_COMMANDS=mini (182 MB)",
+    )
+
+
+def say(word: str, speaker: int = 59, seed: int = 0) -> "torch.Tensor":
+    """One second of a synthetic speaker, spoken at once, without a corpus: float32 (1, 16000).
+
+    Parameters
+    ----------
+    word : str
+    speaker : int
+        Its number; by default one of the test part, with a dry voice close to the microphone.
+    seed : int
+        That of the corpus to which the speaker belongs.
+
+    Raises
+    ------
+    CorpusError
+        espeak-ng cannot be loaded or crashed. The message says what to do.
+    """
+    from course_utils import audio  # not above: a process that speaks needs no torch
+
+    plan = _commands_plan({"seed": seed, "takes": {word: 1}}, [[speaker]])
+    job = plan.jobs[0] | {"background": False, "short_share": 0}
+    with tempfile.TemporaryDirectory(prefix="course-say-") as name:
+        (Path(name) / word).mkdir()
+        _speak(Path(name), replace(plan, jobs=[job]), 1)
+        [path] = Path(name).glob("*/*.wav")
+        return audio.load_clip(path, 16_000)
+
+
 def _batches(speakers: int) -> list[list[int]]:
     indices = list(range(speakers))
     return [indices[i : i + SPEAKERS_PER_BATCH] for i in indices[::SPEAKERS_PER_BATCH]]
@@ -311,7 +347,8 @@ def _speak(folder: Path, plan: _Plan, processes: int) -> str:
     finished: set[int] = set()
     messages: queue.Queue = queue.Queue()
     version = ""
-    bar = tqdm(total=plan.clips, unit=" clips", desc="speaking", leave=False)
+    alone = plan.clips == 1  # is there before a bar could be read
+    bar = tqdm(total=plan.clips, unit=" clips", desc="speaking", leave=False, disable=alone)
     try:
         while waiting or running:
             while waiting and len(running) < processes:
