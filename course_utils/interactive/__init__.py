@@ -15,9 +15,10 @@ from course_utils.interactive.microphone import (
     VoicePanel,
     your_voice,
 )
+from course_utils.interactive.opening import first_words
 
 __all__ = [
     "AugmentationExplorer", "BeamExplorer", "CTCExplorer", "ClipCollector", "ConfusionPicker",
     "FeatureExplorer", "KernelExplorer", "LiveCurves", "Recorder", "RobustnessExplorer",
-    "ShiftExplorer", "VoicePanel", "your_voice",
+    "ShiftExplorer", "VoicePanel", "first_words", "your_voice",
 ]

@@ -1,11 +1,13 @@
 """The notebooks in front of a screen: JupyterLab in chromium, with a microphone that speaks."""
 
+import platform
 import shutil
 
 import pytest
 import torch
 
-from course_utils import audio, settings
+from course_utils import audio, exercises, settings
+from course_utils.corpora import embedded
 from course_utils.tests.browser import Lab, Page, browser_with, needs_browser, notebook_of
 
 pytestmark = [pytest.mark.browser, needs_browser]
@@ -38,6 +40,12 @@ panel = interactive.your_voice(heard, seconds=0.5, fallback=torch.ones(1, 800))
 """
 
 
+OPENING = """
+import torch
+from course_utils import interactive
+from course_utils.corpora import embedded
+interactive.first_words(embedded.say("no"), "no")
+"""
 TRAINING = """
 import os
 os.environ["COURSE_QUICK"] = "0"  # a quick run keeps nothing
@@ -80,6 +88,7 @@ def lab(tmp_path_factory):
     shutil.copy(solution, folder / "notebooks" / "solved.ipynb")
     notebook_of(folder / "widgets.ipynb", WIDGETS, VOICE)
     notebook_of(folder / "explorers.ipynb", *EXPLORERS)
+    notebook_of(folder / "opening.ipynb", OPENING)
     notebook_of(folder / "training.ipynb", TRAINING)
     notebook_of(folder / "outputs.ipynb", FIGURES, TABLE, WIDGETS)
     private = folder.parent
@@ -98,6 +107,23 @@ def lab(tmp_path_factory):
 def page(lab):
     with browser_with() as page:
         yield Page(page, lab)
+
+
+@pytest.mark.parametrize("version", [platform.python_version(), "3.11.0"])
+def test_nothing_but_another_version_of_python_makes_a_notebook_unsaved(page, lab, version):
+    notebook = exercises.read(lab.folder / "notebooks" / "01_speech_commands_mlp.ipynb")
+    notebook.metadata.language_info.version = version
+    path = lab.folder / "opened.ipynb"
+    exercises.write(path, notebook)
+    page.open(path.name)
+    page.page.wait_for_timeout(3_000)
+    other = version != platform.python_version()
+    assert page.page.locator(".jp-mod-dirty").count() == other
+    if other:  # what is written then
+        page.command("docmanager:save")
+        page.page.wait_for_timeout(2_000)
+        notebook.metadata.language_info.version = platform.python_version()
+    assert path.read_text("utf-8") == exercises.to_text(notebook)
 
 
 def test_run_all_of_an_unsolved_notebook_leads_to_the_first_open_exercise(page):
@@ -185,6 +211,22 @@ def test_the_microphone_is_heard_shown_and_played(lab, tmp_path):
         page.output(1).get_by_text("heard (1, 8000) peak").wait_for(timeout=20_000)
         assert page.output(1).locator("audio").count() == players + 1
         assert page.output(1).locator("img[alt*='Waveform of your recording']").count() == 1
+
+
+def test_the_ready_network_hears_its_example_and_the_microphone(lab, tmp_path):
+    sound = tmp_path / "yes.wav"
+    said = torch.nn.functional.pad(embedded.say("yes"), (0, 32_000))  # loops, if it is too short
+    audio.write(sound, audio.resample(said, 16_000, 48_000), 48_000)
+    with browser_with(sound) as plain:
+        page = Page(plain, lab)
+        page.open("opening.ipynb")
+        page.run(0)
+        output = page.output(0)
+        assert output.get_by_text("It hears: no (").count() == 1
+        output.get_by_role("button", name="Record 1.5 s").click()
+        output.get_by_text("It hears: yes (").wait_for(timeout=20_000)
+        assert output.locator("audio").count() == 2
+        assert output.locator("img[alt*='It hears: yes']").count() == 1
 
 
 def test_a_refused_microphone_is_told(lab):
