@@ -16,7 +16,7 @@ from course_utils.interactive.base import (
     plain_words,
     show_page,
 )
-from course_utils.plotting.base import taken_notes
+from course_utils.plotting.base import FINE, taken_notes
 from course_utils.plotting.scores import curves_of
 
 #: Seconds between two frames of the live curves.
@@ -157,7 +157,7 @@ class LiveCurves:
             heading = f"{self.title}: {self._progress}" if self.title else self._progress
             figure = self._render()
             alt = f"{heading}. {taken_notes(figure)}"
-            self._page = figure_image(figure, alt)
+            self._page = figure_image(figure, alt, fine=FINE if self._closed else 1)
             page = f"{self._page}<div>{self._progress}</div>"
         except Exception as error:
             alt = f"{self._progress}. The curves cannot be drawn. {plain_words(error)}"

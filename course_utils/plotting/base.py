@@ -180,14 +180,17 @@ def legend_above(ax: Axes, columns: int) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.3)
 
 
-def img(pixels: Image.Image, alt: str, **save: Any) -> str:
-    """``<img alt>`` of a picture in RGB, shown at a half of its size; `save` goes to Pillow."""
+def img(pixels: Image.Image, alt: str, fine: int = FINE, **save: Any) -> str:
+    """``<img alt>`` of a picture in RGB with `fine` pixels for each of the page's.
+
+    All else goes to Pillow's ``save``.
+    """
     png = io.BytesIO()
     # 40 colours halve the size of a notebook. They span all there are: a median cut spends most of
     # them on what is frequent, and the ends of a scale lose theirs. Without a date the bytes stay.
     pixels.quantize(40, Image.Quantize.MAXCOVERAGE).save(png, format="png", **save)
     data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
-    size = f'width="{pixels.width // FINE}" style="max-width:100%;height:auto"'
+    size = f'width="{pixels.width // fine}" style="max-width:100%;height:auto"'
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" {size}>'
 
 
