@@ -19,6 +19,8 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from course_utils import settings
+
 _HEADING = re.compile(r"### Exercise (?P<id>\d+\.\d+) - (?P<title>\S.*)")
 _INFO = re.compile(
     r"Difficulty (?P<difficulty>[1-5])/5 · (?P<minutes>\d+) min · (?P<points>\d+) points?"
@@ -57,7 +59,7 @@ class Exercise:
     needs : tuple of str
         Ids of the exercises that must be solved before.
     solution : str
-        Source of the completed cell, markers included.
+        Source of the completed cell, markers included; where solutions are withheld, the stub.
     check : str
         Source of the check cell.
     """
@@ -92,7 +94,12 @@ class Exercise:
     @property
     def stub(self) -> str:
         """Source of the cell that a student starts from."""
-        return stub_source(self.solution, self)
+        return self.solution if self.withheld else stub_source(self.solution, self)
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the solution stayed with the instructor."""
+        return "BEGIN SOLUTION" not in self.solution
 
     def cell(self, part: str) -> str:
         """The id of one of its cells: ``part`` is ``task``, ``ex``, ``check`` or ``hints``."""
@@ -142,13 +149,30 @@ def stub_source(cell_source: str, exercise: Exercise) -> str:
     return stub
 
 
-def exercises(notebook: NotebookNode) -> list[Exercise]:
+#: In ``labsolutions/`` of a folder for students, instead of the solutions: the empty notebooks.
+EMPTY = "empty"
+
+
+def untouched(stage: int) -> Path | None:
+    """The notebook of a stage that no student writes into, if there is one.
+
+    It is the solution or, where solutions are withheld, the notebook that students started from.
+    """
+    for folder in (settings.CHECKOUT / "labsolutions", settings.CHECKOUT / "labsolutions" / EMPTY):
+        for path in sorted(folder.glob(f"{stage:02d}_*.ipynb")):
+            return path
+    return None
+
+
+def exercises(notebook: NotebookNode, solved: bool = True) -> list[Exercise]:
     """The exercises of a solution notebook, in the order in which they stand.
 
     Parameters
     ----------
     notebook : NotebookNode
         A notebook of ``labsolutions/``.
+    solved : bool
+        False for a student's notebook, which has no solution markers.
 
     Returns
     -------
@@ -166,7 +190,7 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
         match = re.fullmatch(r"ex-(\d+)-(\d+)", cell.get("id", ""))
         if match:
             try:
-                found.append(_exercise(cells, ".".join(match.groups())))
+                found.append(_exercise(cells, ".".join(match.groups()), solved))
             except NotebookError as error:
                 problems.append(str(error))
     if problems:
@@ -174,7 +198,7 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
     return found
 
 
-def _exercise(cells: dict[str, NotebookNode], exercise_id: str) -> Exercise:
+def _exercise(cells: dict[str, NotebookNode], exercise_id: str, solved: bool) -> Exercise:
     dashed = exercise_id.replace(".", "-")
     parts = {part: cells.get(f"{part}-{dashed}") for part in ("task", "ex", "check")}
     for part, cell_type in (("task", "markdown"), ("ex", "code"), ("check", "code")):
@@ -206,7 +230,8 @@ def _exercise(cells: dict[str, NotebookNode], exercise_id: str) -> Exercise:
         needs=tuple(re.findall(r"\d+\.\d+", info["needs"])), solution=parts["ex"].source,
         check=parts["check"].source,
     )
-    stub_source(exercise.solution, exercise)  # raises if the markers are not in order
+    if solved:
+        stub_source(exercise.solution, exercise)  # raises if the markers are not in order
     return exercise
 
 

@@ -189,5 +189,10 @@ def sweeps(name: str = "") -> bool:
 
 
 def quick() -> bool:
-    """True if ``COURSE_QUICK=1``: a run of seconds that records nothing."""
-    return _flag("COURSE_QUICK")
+    """True if ``COURSE_QUICK=1``, or if nbgrader grades: a run of seconds that records nothing."""
+    return _flag("COURSE_QUICK") or graded_by_nbgrader()
+
+
+def graded_by_nbgrader() -> bool:
+    """True in a kernel of ``nbgrader autograde``, which sets ``NBGRADER_EXECUTION``."""
+    return _text("NBGRADER_EXECUTION") == "autograde"

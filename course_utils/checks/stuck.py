@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
 from course_utils import exercises, settings
-from course_utils.checks import progress
+from course_utils.checks import core, progress
 
 #: Worked cells with one of these tags are needed by what comes after them.
 _NEEDED = {"needs-for-checks", "needs-later"}
@@ -53,11 +53,11 @@ def load_reference(exercise: str) -> None:
     Raises
     ------
     FileNotFoundError
-        The notebook of solutions is not there.
+        The notebook of solutions is not there, or your instructor has it.
     KeyError
         There is no such exercise.
     RuntimeError
-        This is no notebook.
+        This is no notebook, or nbgrader is grading it: it would give the points.
     """
     _run_reference(_shell(), _exercise(exercise))
     print(f"The reference of exercise {exercise} is loaded; the results table will say so.")
@@ -79,7 +79,7 @@ def show_reference(exercise: str) -> None:
         As :func:`load_reference` does.
     """
     _shell()
-    source = _exercise(exercise).solution
+    source = _handed_out(_exercise(exercise))
     lines = [line for line in source.split("\n") if not line.strip().startswith("### ")]
     exercises.loaded_references.add(exercise)
     code = "\n".join(lines)
@@ -92,10 +92,25 @@ def show_reference(exercise: str) -> None:
 
 def _run_reference(shell: InteractiveShell, exercise: exercises.Exercise) -> None:
     """Define the reference in the notebook, and mark the exercise."""
-    shell.run_cell(exercise.solution, store_history=False).raise_error()
+    shell.run_cell(_handed_out(exercise), store_history=False).raise_error()
     exercises.loaded_references.add(exercise.id)
     names = _defined(exercise.solution)
     progress.is_reference(exercise.id, [shell.user_ns[name] for name in names])
+
+
+def _handed_out(exercise: exercises.Exercise) -> str:
+    """The solution of an exercise, if it may be seen here and now."""
+    if settings.graded_by_nbgrader():
+        raise RuntimeError(
+            f"No reference is loaded while nbgrader grades: exercise {exercise.id} needs an answer "
+            "in this notebook."
+        )
+    if exercise.withheld:
+        raise FileNotFoundError(
+            f"Your instructor has the reference of exercise {exercise.id}; it is not in this "
+            "folder. Ask for it."
+        )
+    return exercise.solution
 
 
 def tell_open_exercises() -> None:
@@ -107,8 +122,9 @@ def tell_open_exercises() -> None:
 
 def _told(shell, kind, error, trace, tb_offset=None) -> None:
     """What IPython calls for a NotImplementedError: of torch, too, which shows as ever."""
-    if re.match(r"Exercise \d+\.\d+ ", str(error)):
-        error._render_traceback_ = lambda: [f"NotImplementedError: {error}"]
+    said = core.not_filled_in(error)
+    if (said and not str(error)) or re.match(r"Exercise \d+\.\d+ ", said):
+        error._render_traceback_ = lambda: [f"NotImplementedError: {said}"]
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
@@ -130,8 +146,8 @@ def load_before(exercise: str) -> None:
     """
     shell = _shell()
     _exercise(exercise)  # says what is wrong with the number
-    notebook = exercises.read(_solutions(exercise))
-    by_cell = {item.cell("ex"): item for item in exercises.exercises(notebook)}
+    notebook = exercises.read(_notebook(exercise))
+    by_cell = {item.cell("ex"): item for item in exercises.exercises(notebook, solved=False)}
     stop = f"task-{exercise.replace('.', '-')}"
     loaded, worked = [], 0
     for cell in itertools.takewhile(lambda cell: cell.id != stop, notebook.cells):
@@ -199,24 +215,25 @@ def _shell() -> InteractiveShell:
     return shell
 
 
-def _solutions(exercise: str) -> Path:
-    """The notebook of solutions that holds an exercise."""
+def _notebook(exercise: str) -> Path:
+    """The notebook of solutions that holds an exercise, or the empty one."""
     if not (isinstance(exercise, str) and re.fullmatch(r"\d+\.\d+", exercise)):
         raise NoSuchExercise(
             f"There is no exercise {exercise!r}: write stage and number, as in '1.3'."
         )
     stage = int(exercise.split(".")[0])
-    files = sorted((settings.CHECKOUT / "labsolutions").glob(f"{stage:02d}_*.ipynb"))
-    if not files:
+    path = exercises.untouched(stage)
+    if path is None:
         raise FileNotFoundError(
             f"There is no notebook of stage {stage} in labsolutions/. Ask your instructor for it."
         )
-    return files[0]
+    return path
 
 
 def _exercise(exercise: str) -> exercises.Exercise:
     """What the notebook of solutions holds of an exercise."""
-    found = {item.id: item for item in exercises.exercises(exercises.read(_solutions(exercise)))}
+    notebook = exercises.read(_notebook(exercise))
+    found = {item.id: item for item in exercises.exercises(notebook, solved=False)}
     if exercise not in found:
         stage = exercise.split(".")[0]
         raise NoSuchExercise(

@@ -9,9 +9,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.ultratb import AutoFormattedTB
 
 from course_utils import exercises, settings
-from course_utils.checks import core, stuck
+from course_utils.checks import core, progress, stuck
 from course_utils.checks.core import CheckFailed
 from course_utils.exercises import write
+from course_utils.instructor import release
 from course_utils.tests.test_release import sample_notebook
 
 # --- fail, call, close --------------------------------------------------------------------------
@@ -72,6 +73,44 @@ def test_a_long_error_is_cut_short():
     told = complaint(core.call, {}.__getitem__, "long " * 1000)
     assert "KeyError" in told
     assert len(told) < 600
+
+
+@pytest.mark.parametrize(
+    "stub, said",
+    [
+        (
+            "def f(x):\n    raise NotImplementedError()",
+            "f is not filled in: put your code in place",
+        ),
+        ("def f(x):\n    raise NotImplementedError", "f is not filled in: put your code in place"),
+        (
+            "def g(x):\n    raise NotImplementedError()\ndef f(x):\n    return g(x)",
+            "g is not filled",
+        ),
+        ("def f(x):\n    raise NotImplementedError('later')", "later"),
+        (
+            "class f:\n    def __init__(self, x):\n        raise NotImplementedError()",
+            "f.__init__ is",
+        ),
+    ],
+)
+def test_a_bare_stub_is_not_filled_in(stub, said):
+    space = {}
+    exec(stub, space)
+    with pytest.raises(core.NotFilledIn, match=f"^{said}"):
+        core.call(space["f"], 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        torch.nn.Module(),  # raises in a file of torch's
+        lambda x: torch.arange(3).softmax(0),  # raises in C
+    ],
+)
+def test_what_a_library_has_not_got_is_an_error_of_the_answer(answer):
+    told = complaint(core.call, answer, torch.ones(2))
+    assert "got NotImplementedError: " in told and "not filled in" not in told
 
 
 @pytest.mark.parametrize("error", [NotImplementedError("Exercise 1.1"), KeyboardInterrupt()])
@@ -217,6 +256,56 @@ def test_a_reference_takes_the_place_of_an_answer(shell, capsys):
     told = "The reference of exercise 1.1 is loaded; the results table will say so.\n"
     assert capsys.readouterr().out == told
     assert stuck.references() == ["1.1"]
+
+
+ASK = (
+    lambda: stuck.load_reference("1.1"),
+    lambda: stuck.show_reference("1.1"),
+    lambda: stuck.load_before("1.2"),  # with 1.1 missing
+)
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_no_reference_while_nbgrader_grades(shell, monkeypatch, ask):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(RuntimeError, match=r"nbgrader grades: exercise 1\.1 needs an answer in th"):
+        ask()
+    assert "double" not in shell.user_ns
+    assert stuck.references() == []
+
+
+@pytest.fixture
+def withheld(shell, tmp_path, monkeypatch):
+    """The checkout as students get it who shall not have the solutions."""
+    monkeypatch.setattr(progress, "_references", {})
+    monkeypatch.setattr(progress, "_passed", set())
+    solution = tmp_path / "labsolutions" / "01_sample.ipynb"
+    empty = tmp_path / "labsolutions" / "empty" / solution.name
+    empty.parent.mkdir()
+    write(empty, release.student_notebook(exercises.read(solution)))
+    solution.unlink()
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_the_instructor_has_the_reference(shell, withheld, ask):
+    with pytest.raises(
+        FileNotFoundError, match=r"^Your instructor has the reference of exercise 1"
+    ):
+        ask()
+    assert "double" not in shell.user_ns
+    assert stuck.references() == []
+
+
+def test_without_solutions_the_rest_is_as_ever(shell, withheld, monkeypatch, capsys):
+    shell.run_cell("def double(x):\n    return x + x").raise_error()
+    stuck.load_before("1.2")
+    assert "1 worked cells were run." in capsys.readouterr().out
+    progress.progress_of(1)()
+    assert capsys.readouterr().out == "0 of 2 exercises, 0 of 3 points; next 1.1\n"
+    inputs = []
+    monkeypatch.setattr(shell, "set_next_input", lambda text, replace: inputs.append(text))
+    stuck.restore_stub("1.1")
+    assert "raise NotImplementedError" in inputs[0]
 
 
 def test_references_are_counted_once_and_in_order(shell):

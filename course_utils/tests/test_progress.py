@@ -87,6 +87,11 @@ def test_an_open_exercise_is_one_line_wherever_it_is_met(shell, monkeypatch):
     said, result = run(shell, f"{stub}def g(x):\n    return f(x)\ng(1)")
     assert not result.success
     assert said.strip() == "NotImplementedError: Exercise 1.3 - A batch: replace it."
+    said, _ = run(shell, f"{stub}def f(x):\n    raise NotImplementedError()\nf(1)")
+    assert (
+        said.strip()
+        == "NotImplementedError: f is not filled in: put your code in place of its raise."
+    )
     said, _ = run(shell, 'raise NotImplementedError("no such kernel")')
     assert "Traceback" in said and "no such kernel" in said
     assert len(re.findall("\n", said)) > 3

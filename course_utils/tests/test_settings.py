@@ -83,6 +83,12 @@ def test_a_flag(monkeypatch, name, read):
         assert read() is False
 
 
+def test_a_kernel_of_nbgraders_is_quick(monkeypatch):
+    for value, quick in (("autograde", True), ("validate", False), ("", False)):
+        monkeypatch.setenv("NBGRADER_EXECUTION", value)
+        assert settings.quick() is quick
+
+
 @pytest.mark.parametrize(
     "variable, value, read, message",
     [
