@@ -10,7 +10,7 @@ import json
 import linecache
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -279,6 +279,101 @@ def to_text(notebook: NotebookNode) -> str:
 def write(path: Path, notebook: NotebookNode) -> None:
     """Write a notebook with the same line ends on every system, so that bytes can be compared."""
     path.write_bytes(to_text(notebook).encode())
+
+
+#: What stands in the cell of a question for a person until somebody answers; then it may stay.
+ANSWER_HERE = "*Your answer: double-click here, and write in place of this line.*"
+#: The cell of an answer to a question for a person; the question stands before it, in ``-text``.
+QUESTION = re.compile(r"question-\d+-\d+")
+#: The name that a stage's prediction has in its notebook.
+PREDICTION = "my_prediction"
+
+
+def texts(notebook: Mapping) -> dict[str, str]:
+    """The answers to the questions for a person, of a submission as ``json.load`` gives it.
+
+    Parameters
+    ----------
+    notebook : mapping
+        Whatever somebody handed in: nothing in it needs to be what a notebook has there.
+
+    Returns
+    -------
+    dict of str to str
+        A text for each question by the id of its cell, "" where nobody answered. Of a cell that is
+        there twice the last counts.
+
+    Examples
+    --------
+    >>> cell = {"id": "question-1-1", "cell_type": "markdown", "source": ["A and\\n", "B."]}
+    >>> texts({"cells": [cell, {"id": 7}, None]})
+    {'question-1-1': 'A and\\nB.'}
+    """
+    return {
+        name: source.replace(ANSWER_HERE, "").strip()
+        for name, source in _sources(notebook)
+        if QUESTION.fullmatch(name)
+    }
+
+
+def predictions(notebook: Mapping) -> dict[str, str]:
+    """What was predicted, of a submission as ``json.load`` gives it; no code of it is run.
+
+    Parameters
+    ----------
+    notebook : mapping
+        As for :func:`texts`.
+
+    Returns
+    -------
+    dict of str to str
+        By the id of the cell: what was predicted as ``name: value`` with semicolons between, ""
+        where nothing was; or the cell, where it is no dict of plain values any more.
+
+    Examples
+    --------
+    >>> source = 'my_prediction = {"in quiet": 0.9, "in noise": None}'
+    >>> predictions({"cells": [{"id": "predict", "cell_type": "code", "source": source}]})
+    {'predict': 'in quiet: 0.9'}
+    """
+    return {
+        name or "predict": _prediction(source)
+        for name, source in _sources(notebook)
+        if name == "predict" or re.search(rf"^{PREDICTION}\s*=", source, re.MULTILINE)
+    }
+
+
+def _prediction(source: str) -> str:
+    """The values of a prediction in words."""
+    try:
+        assigned = [
+            statement.value
+            for statement in ast.parse(source).body
+            if isinstance(statement, ast.Assign) and PREDICTION in _named(statement)
+        ]
+        values = dict(ast.literal_eval(assigned[-1]))
+    except (SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError):
+        return source.strip()
+    return "; ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+
+
+def _sources(notebook: Mapping) -> Iterator[tuple[str, str]]:
+    """Id, as nbgrader or else Jupyter has it, and source of each cell that has a source."""
+    cells = notebook.get("cells") if isinstance(notebook, Mapping) else None
+    for cell in cells if isinstance(cells, list) else []:
+        if not isinstance(cell, Mapping):
+            continue
+        place: Any = cell
+        for key in ("metadata", "nbgrader", "grade_id"):
+            place = place.get(key) if isinstance(place, Mapping) else None
+        name = place if isinstance(place, str) else cell.get("id")
+        source = cell.get("source")
+        if isinstance(source, list):
+            source = "".join(line for line in source if isinstance(line, str))
+        if isinstance(source, str):
+            # Half of a pair of surrogates is JSON, and no file can hold it.
+            text = source.encode("utf-8", "replace").decode()
+            yield name if isinstance(name, str) else "", text
 
 
 def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, Any]:

@@ -9,6 +9,7 @@ nbgrader would make of the solution, with stubs that name their exercise: a test
     python -m course_utils.instructor.release            # write notebooks/
     python -m course_utils.instructor.release --check    # write nothing; 1 if out of step
     python -m course_utils.instructor.release --run 02   # first execute the solution of stage 2
+    python -m course_utils.instructor.release --assignment DIR   # a course for nbgrader
 """
 
 import argparse
@@ -26,6 +27,8 @@ from nbformat import NotebookNode
 
 from course_utils import settings
 from course_utils.exercises import (
+    ANSWER_HERE,
+    QUESTION,
     Exercise,
     NotebookError,
     exercises,
@@ -33,6 +36,7 @@ from course_utils.exercises import (
     to_text,
     write,
 )
+from course_utils.instructor import assignment
 
 #: No notebook may be larger, in bytes: larger ones are slow to open and to review.
 LARGEST = 1_500_000
@@ -188,13 +192,18 @@ def _release_cell(cell: NotebookNode, exercise: Exercise | None, is_check: bool)
     """Turn one cell of a solution into the student's, in place, as nbgrader would."""
     if cell.cell_type == "code":
         cell.outputs, cell.execution_count = [], None
+    is_question = QUESTION.fullmatch(cell.id) is not None
     if exercise is not None:
         cell.source = exercise.stub
+    elif is_question:
+        cell.source = _without(cell.source, "MARK SCHEME", True).strip()
+        if cell.source != ANSWER_HERE:
+            raise NotebookError(f"besides the mark scheme, {ANSWER_HERE!r} has to stand here alone")
     elif cell.metadata.get("nbgrader", {}).get("solution") or _SOLUTION_MARKER.search(cell.source):
         raise NotebookError("a solution belongs into an exercise cell, such as ex-1-3")
     cell.source = _without(cell.source, "HIDDEN TESTS", allowed=is_check)
     cell.source = _without(cell.source, "MARK SCHEME", allowed=False)
-    if exercise is not None or is_check:
+    if exercise is not None or is_check or is_question:
         cell.metadata.deletable = False
         if is_check:
             cell.metadata.editable = False
@@ -202,14 +211,19 @@ def _release_cell(cell: NotebookNode, exercise: Exercise | None, is_check: bool)
         cell.metadata.nbgrader.checksum = checksum(cell)
 
 
+#: How nbgrader's documentation writes a marker, and where its region may stand.
+_REGIONS = {"HIDDEN TESTS": ("###", "a check cell"), "MARK SCHEME": ("===", "a question's cell")}
+
+
 def _without(source: str, region: str, allowed: bool) -> str:
     """The source without what stands between a pair of nbgrader's markers."""
-    begin, end = f"### BEGIN {region}", f"### END {region}"
+    sign, home = _REGIONS[region]
+    begin, end = f"{sign} BEGIN {region}", f"{sign} END {region}"
     kept, inside = [], False
     for line in source.split("\n"):
         if begin in line or end in line:
             if not allowed:
-                raise NotebookError(f"the region {region} belongs into a check cell")
+                raise NotebookError(f"the region {region} belongs into {home}")
             if inside == (begin in line):
                 raise NotebookError(f"the markers of {region} do not come in pairs")
             inside = not inside
@@ -220,8 +234,17 @@ def _without(source: str, region: str, allowed: bool) -> str:
     return "\n".join(kept)
 
 
+def nbgrader_stubs(notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+    """Do as a preprocessor what nbgrader's ClearSolutions does, with stubs that name exercises."""
+    released = {cell.id: cell.source for cell in student_notebook(notebook).cells}
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = released[cell.id]
+    return notebook, resources
+
+
 def checksum(cell: NotebookNode) -> str:
-    """What nbgrader calls the checksum of an exercise or a check cell: it knows them by it."""
+    """What nbgrader calls the checksum of one of its cells: it knows them by it."""
     about = cell.metadata.nbgrader
     locked = not about.solution and (about.grade or about.locked)
     parts = [cell.source, cell.cell_type, about.grade, about.solution, locked, about.grade_id]
@@ -359,7 +382,13 @@ def main(arguments: list[str] | None = None) -> int:
     mode.add_argument("--run", action="store_true", help="first execute the solutions")
     parser.add_argument("--source", type=Path, default=settings.CHECKOUT / "labsolutions")
     parser.add_argument("--target", type=Path, default=settings.CHECKOUT / "notebooks")
+    mode.add_argument("--assignment", type=Path, metavar="DIR", help="write a course for nbgrader")
+    parser.add_argument(
+        "--withhold", action="store_true", help="with --assignment: also a folder without solutions"
+    )
     options = parser.parse_args(arguments)
+    if options.withhold and not options.assignment:
+        parser.error("--withhold needs --assignment DIR: the folder for students is made in there")
     source, target = options.source.resolve(), options.target.resolve()
 
     if source == target:
@@ -384,6 +413,10 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             problems += _named(path, untidy(solution) if options.check else [])
 
+    if options.assignment and not problems:
+        return assignment.write_or_say_why(
+            options.assignment, dict(zip(paths, texts.values(), strict=True)), options.withhold
+        )
     if options.check:
         for path, text in texts.items():
             problems += _out_of_step(path, text)

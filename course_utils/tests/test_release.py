@@ -316,7 +316,7 @@ def test_personal_metadata_is_stripped():
             "HIDDEN TESTS belongs into a check",
         ),
         ("check-1-1", "\n### BEGIN HIDDEN TESTS", "HIDDEN TESTS has no end"),
-        ("wrap-up", "\n\n### BEGIN MARK SCHEME\nx", "MARK SCHEME belongs into a check"),
+        ("wrap-up", "\n\n=== BEGIN MARK SCHEME ===\nx", "MARK SCHEME belongs into a question"),
         ("setup", '\nfolder = "/home/me/data"', "absolute path /home/me/data"),
     ],
 )

@@ -1,0 +1,137 @@
+"""What is written for nbgrader, and for students without solutions; what nbgrader makes of it."""
+
+import errno
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from course_utils import settings
+from course_utils.exercises import exercises, read
+from course_utils.instructor import assignment, release
+from course_utils.tests.test_release import NAME, call, cell_of, folders
+
+SOLUTIONS = sorted((settings.CHECKOUT / "labsolutions").glob("*.ipynb"))
+__all__ = ["folders"]
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """The course as it is, written once."""
+    folder = tmp_path_factory.mktemp("assignment") / "course"
+    assert release.main(["--assignment", str(folder), "--withhold"]) == 0
+    return folder
+
+
+def test_source_and_release_are_the_notebooks_of_the_course(course):
+    assert len(SOLUTIONS) == 4
+    for number, solution in enumerate(SOLUTIONS, 1):
+        student = settings.CHECKOUT / "notebooks" / solution.name
+        for folder, original in (("source", solution), ("release", student)):
+            written = course / folder / f"stage{number}" / solution.name
+            assert written.read_bytes() == original.read_bytes()
+    compile((course / "nbgrader_config.py").read_text("utf-8"), "config", "exec")
+
+
+def test_students_get_no_answers(course):
+    students = course / "students"
+    names = {path.relative_to(students).as_posix() for path in students.rglob("*")}
+    assert not any(re.search(r"(^|/)(tests|instructor|__pycache__)(/|$)", name) for name in names)
+    notebooks = sorted(name for name in names if name.endswith(".ipynb"))
+    assert [name.split("/")[:-1] for name in notebooks] == (
+        [["labsolutions", "empty"]] * 4 + [["notebooks"]] * 4
+    )
+    for solution in SOLUTIONS:
+        text = (students / "notebooks" / solution.name).read_text("utf-8")
+        assert "SOLUTION" not in text and "MARK SCHEME" not in text
+        answers = [exercise.solution for exercise in exercises(read(solution))]
+        student = {cell.source for cell in read(students / "notebooks" / solution.name).cells}
+        assert answers and not student & set(answers)
+
+
+def test_students_get_what_the_notebooks_read(course):
+    """In a process of its own, which finds its package in the students' folder."""
+    code = (
+        "from course_utils import results, settings\n"
+        "from course_utils.checks import stage1, stage4\n"
+        "stage1.progress()\n"
+        "print(settings.CHECKOUT.name, len(results.table(stage=1).rows) > 3)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=course / "students",
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(course / "students")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0 of 10 exercises, 0 of 21 points; next 1.1\n")
+    assert done.stdout.endswith("students True\n")
+    readme = (course / "students" / "README.md").read_text("utf-8")
+    assert "one command starts the course" in readme and "## Licences" in readme
+    assert not re.search("pytest|For instructors|course_utils.instructor", readme)
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
+        assert (course / "students" / target).exists(), target
+
+
+@pytest.mark.parametrize("there", ["a file", "a folder with something in it"])
+def test_what_is_there_stays(folders, tmp_path, capsys, there):
+    target = tmp_path / "course"
+    kept = target
+    if there != "a file":
+        target.mkdir()
+        kept = target / "marks.csv"
+    kept.write_text("mine", encoding="utf-8")
+    assert call(folders, "--assignment", str(target)) == 1
+    assert "is no empty folder; name a new one. Nothing was changed." in capsys.readouterr().err
+    assert kept.read_text("utf-8") == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"labsolutions", "course"}
+
+
+def test_an_empty_folder_is_filled(folders, tmp_path):
+    (tmp_path / "course").mkdir()
+    assert call(folders, "--assignment", str(tmp_path / "course")) == 0
+    assert (tmp_path / "course" / "release" / "stage1" / NAME).is_file()
+    assert not (tmp_path / "course" / "students").exists()
+    assert not folders[1].exists()  # notebooks/ is another command's
+
+
+def test_a_full_disk_leaves_nothing(folders, tmp_path, capsys, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(assignment, "_hand_out", full)
+    assert call(folders, "--assignment", str(tmp_path / "course"), "--withhold") == 1
+    assert "is full. Nothing was written. Free some space" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"labsolutions"}
+
+
+def test_a_solution_that_cannot_be_released_is_written_nowhere(folders, tmp_path, capsys):
+    notebook = read(folders[0] / NAME)
+    cell_of(notebook, "wrap-up").source += "\n\n### BEGIN SOLUTION"
+    release.write(folders[0] / NAME, notebook)
+    assert call(folders, "--assignment", str(tmp_path / "course")) == 1
+    assert "cell wrap-up: a solution belongs" in capsys.readouterr().err
+    assert not (tmp_path / "course").exists()
+
+
+def test_withhold_goes_with_an_assignment(folders, capsys):
+    with pytest.raises(SystemExit):
+        call(folders, "--withhold")
+    assert "--withhold needs --assignment DIR" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
+def test_filled_in_notebooks_run_without_the_solutions(course, tmp_path, solution):
+    students = course / "students"
+    notebook = read(students / "notebooks" / solution.name)
+    for exercise in exercises(read(solution)):
+        cell_of(notebook, exercise.cell("ex")).source = exercise.solution
+    variables = release.environment(settings.data_folder(), tmp_path)
+    variables |= {"COURSE_QUICK": "1", "PYTHONPATH": str(students)}
+    release.run(notebook, students / "notebooks", variables)
+    checks = [cell for cell in notebook.cells if cell.id.startswith("check-")]
+    assert checks and all(cell.outputs[0].text.startswith("Passed") for cell in checks)
