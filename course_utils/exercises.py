@@ -285,8 +285,10 @@ def write(path: Path, notebook: NotebookNode) -> None:
 ANSWER_HERE = "*Your answer: double-click here, and write in place of this line.*"
 #: The cell of an answer to a question for a person; the question stands before it, in ``-text``.
 QUESTION = re.compile(r"question-\d+-\d+")
-#: The name that a stage's prediction has in its notebook.
-PREDICTION = "my_prediction"
+#: Minutes to plan for an answer.
+QUESTION_MINUTES = 3
+#: How the cell of a prediction begins.
+_PREDICTION = re.compile(r"^(my_\w+)\s*=\s*\{", re.MULTILINE)
 
 
 def texts(notebook: Mapping) -> dict[str, str]:
@@ -336,20 +338,21 @@ def predictions(notebook: Mapping) -> dict[str, str]:
     >>> predictions({"cells": [{"id": "predict", "cell_type": "code", "source": source}]})
     {'predict': 'in quiet: 0.9'}
     """
-    return {
-        name or "predict": _prediction(source)
-        for name, source in _sources(notebook)
-        if name == "predict" or re.search(rf"^{PREDICTION}\s*=", source, re.MULTILINE)
-    }
+    found = {}
+    for name, source in _sources(notebook):
+        match = _PREDICTION.search(source)
+        if match or name == "predict":
+            found[name or "predict"] = _prediction(source, match[1] if match else "")
+    return found
 
 
-def _prediction(source: str) -> str:
+def _prediction(source: str, variable: str) -> str:
     """The values of a prediction in words."""
     try:
         assigned = [
             statement.value
             for statement in ast.parse(source).body
-            if isinstance(statement, ast.Assign) and PREDICTION in _named(statement)
+            if isinstance(statement, ast.Assign) and variable in _named(statement)
         ]
         values = dict(ast.literal_eval(assigned[-1]))
     except (SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError):

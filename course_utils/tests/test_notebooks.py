@@ -19,7 +19,7 @@ from nbformat.v4 import new_output
 from nbval.plugin import comment_markers, get_sanitize_patterns
 
 from course_utils import settings
-from course_utils.exercises import NotebookError, exercises, read
+from course_utils.exercises import QUESTION, QUESTION_MINUTES, NotebookError, exercises, read
 from course_utils.instructor import release
 from course_utils.tests.test_release import cell_of, code, markdown, sample_notebook
 
@@ -133,16 +133,16 @@ def nbgrader_metadata_is_right(notebook: NotebookNode) -> list[str]:
     """Exercise and check cells are what nbgrader takes them for, and no others are."""
     complaints = []
     for cell in notebook.cells:
-        kind = re.fullmatch(r"(ex|check)-\d+-\d+", cell.get("id", ""))
+        kind = re.fullmatch(r"(ex|check|question)-\d+-\d+", cell.get("id", ""))
         metadata = cell.metadata.get("nbgrader")
         if kind is None:
             if metadata is not None:
                 complaints.append(f"cell {cell.id}: nbgrader metadata, but no exercise or check")
             continue
-        check = kind[1] == "check"
+        check, question = (kind[1] == name for name in ("check", "question"))
         points = (metadata or {}).get("points")
         wanted = {
-            "grade": check,
+            "grade": check or question,
             "solution": not check,
             "locked": check,
             "schema_version": 3,
@@ -151,8 +151,10 @@ def nbgrader_metadata_is_right(notebook: NotebookNode) -> list[str]:
         if check:
             valid = isinstance(points, int) and points > 0
             wanted["points"] = points if valid else "a positive integer"
+        if question:
+            wanted["points"] = 0  # so that nbgrader's totals are those of the exercises
         # Editors add these two; they may be there if they are right.
-        added = {"cell_type": "code", "task": False}
+        added = {"cell_type": "markdown" if question else "code", "task": False}
         there = {
             key: value
             for key, value in (metadata or {}).items()
@@ -195,6 +197,19 @@ def exercises_have_their_cells(notebook: NotebookNode) -> list[str]:
         and f"ex-{match[1]}" not in order
     ]
     return complaints + [f"cell {name} belongs to no exercise" for name in strays]
+
+
+def questions_have_their_cells(notebook: NotebookNode) -> list[str]:
+    """Before the answer to a question stands the question, and in the answer's cell a key."""
+    complaints = []
+    for before, cell in itertools.pairwise(notebook.cells):
+        if QUESTION.fullmatch(cell.get("id", "")):
+            lead = f"**In your own words** · {QUESTION_MINUTES} min · "
+            if before.get("id") != f"{cell.id}-text" or not before.source.startswith(lead):
+                complaints.append(f"cell {cell.id}: before it stands no question: {lead}")
+            if cell.cell_type != "markdown" or "BEGIN MARK SCHEME" not in cell.source:
+                complaints.append(f"cell {cell.id}: no text with a key for the marker")
+    return complaints
 
 
 def three_hints(cell: NotebookNode) -> bool:
@@ -353,8 +368,9 @@ def totals_are_sums(notebook: NotebookNode) -> list[str]:
         "minutes": sum(int(exercises_) for _, exercises_ in sittings),
     }
     tasks = exercises(notebook)
-    for name in ("points", "minutes"):
-        total = sum(getattr(task, name) for task in tasks)
+    questions = sum(QUESTION.fullmatch(cell.get("id", "")) is not None for cell in notebook.cells)
+    for name, more in (("points", 0), ("minutes", QUESTION_MINUTES * questions)):
+        total = sum(getattr(task, name) for task in tasks) + more
         if promised[name] != total:
             complaints.append(f"the title says {promised[name]} {name}, the exercises {total}")
     if any(int(reading) + int(minutes) > 120 for reading, minutes in sittings):
@@ -422,6 +438,7 @@ RULES: tuple[Rule, ...] = (
     ids_are_readable,
     nbgrader_metadata_is_right,
     exercises_have_their_cells,
+    questions_have_their_cells,
     exercise_numbers_ascend,
     student_version_can_be_made,
     notebook_is_tidy,
@@ -621,6 +638,9 @@ BROKEN = [
     (nbgrader_metadata_is_right, grader("ex-1-1", points=2), "cell ex-1-1"),
     (nbgrader_metadata_is_right, grader("ex-1-1", cell_type="markdown"), "cell ex-1-1"),
     (nbgrader_metadata_is_right, grader("setup", locked=True), "no exercise or check"),
+    (nbgrader_metadata_is_right, grader("question-1-1", points=1), "cell question-1-1"),
+    (questions_have_their_cells, drop("question-1-1-text"), "before it stands no question"),
+    (questions_have_their_cells, replace("question-1-1", "BEGIN MARK", "x"), "no text with a key"),
     (nbgrader_metadata_is_right, give("ex-1-1", metadata={}), "cell ex-1-1"),
     (nbgrader_metadata_is_right, give("check-1-1", metadata={}), "a positive integer"),
     (exercises_have_their_cells, drop("task-1-1"), "task-1-1 is missing"),
@@ -684,7 +704,7 @@ BROKEN = [
     (sections_are_those_of_the_course, swap("train", "analyse"), "no section 'Analyse'"),
     (sections_are_those_of_the_course, replace("title", "|---|---|", ""), "no table"),
     (totals_are_sums, replace("title", "Points | 3", "Points | 4"), "says 4 points"),
-    (totals_are_sums, replace("title", "exercises 10", "exercises 20"), "says 20 minutes"),
+    (totals_are_sums, replace("title", "exercises 13", "exercises 10"), "says 10 minutes"),
     (totals_are_sums, replace("title", "reading 5", "reading 120"), "at most two hours"),
     (totals_are_sums, replace("title", "Points | 3", "Marks | 3"), "has no points"),
     (every_cell_was_run, give("setup", execution_count=None), "cell setup was not run"),

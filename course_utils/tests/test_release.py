@@ -12,6 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from course_utils import settings
 from course_utils.exercises import (
+    ANSWER_HERE,
+    QUESTION,
     Exercise,
     NotebookError,
     exercises,
@@ -72,6 +74,22 @@ def exercise_cells(number, title, solution, check, needs="nothing before", point
     return [markdown(f"task-1-{number}", task), done, test, markdown(f"hints-1-{number}", hints)]
 
 
+def question(name, key):
+    """The cell of an answer for a person to read, with the key for the marker."""
+    scheme = f"=== BEGIN MARK SCHEME ===\n\n{key}\n\n=== END MARK SCHEME ==="
+    cell = markdown(name, f"{ANSWER_HERE}\n\n{scheme}")
+    cell.metadata.nbgrader = {
+        "grade": True,
+        "solution": True,
+        "locked": False,
+        "schema_version": 3,
+        "grade_id": name,
+        "points": 0,
+        "cell_type": "markdown",
+    }
+    return cell
+
+
 DOUBLE = '''\
 def double(x: float) -> float:
     """Twice ``x``."""
@@ -115,7 +133,7 @@ def sample_notebook():
     notebook.cells = [
         markdown(
             "title",
-            "# A sample\n\n| Minutes | reading 5 · exercises 10 |\n|---|---|\n| Points | 3 |",
+            "# A sample\n\n| Minutes | reading 5 · exercises 13 |\n|---|---|\n| Points | 3 |",
         ),
         markdown("setup-heading", "## Setup"),
         code("setup", "NUMBER = 4\nprint(NUMBER)", prints="4\n", tags=["needs-for-checks"]),
@@ -133,6 +151,8 @@ def sample_notebook():
             needs="1.1",
             points=1,
         ),
+        markdown("question-1-1-text", "**In your own words** · 3 min · no check\n\nWhy twice?"),
+        question("question-1-1", "Because it is in the task."),
         markdown("train", "## Train"),
         code(
             "timing",
@@ -274,7 +294,9 @@ def test_student_notebook_differs_only_where_it_should():
         for old, new in zip(solution.cells, student.cells, strict=True)
         if old.source != new.source
     ]
-    assert changed == ["ex-1-1", "ex-1-2"]
+    assert changed == ["ex-1-1", "ex-1-2", "question-1-1"]
+    assert cell_of(student, "question-1-1").source == ANSWER_HERE
+    assert "editable" not in cell_of(student, "question-1-1").metadata
     assert all(not cell.get("outputs") for cell in student.cells)
     assert all(cell.get("execution_count") is None for cell in student.cells)
     check = cell_of(student, "check-1-1").metadata
@@ -318,6 +340,8 @@ def test_personal_metadata_is_stripped():
         ("check-1-1", "\n### BEGIN HIDDEN TESTS", "HIDDEN TESTS has no end"),
         ("wrap-up", "\n\n=== BEGIN MARK SCHEME ===\nx", "MARK SCHEME belongs into a question"),
         ("setup", '\nfolder = "/home/me/data"', "absolute path /home/me/data"),
+        ("question-1-1", "\nThe key", "besides the mark scheme, .* has to stand here alone"),
+        ("question-1-1", "\n=== BEGIN MARK SCHEME ===", "MARK SCHEME has no end"),
     ],
 )
 def test_student_notebook_is_refused(cell, addition, message):
@@ -587,7 +611,8 @@ def test_nbgrader_itself_makes_the_same_notebook(tmp_path, solution):
     theirs = read(tmp_path / "release" / "stage" / NAME)
     ours = release.student_notebook(notebook)
     for cell, other in zip(ours.cells, theirs.cells, strict=True):
-        stub = cell.id.startswith("ex-")  # only these differ: ours name the exercise
+        # Only these differ: ours name the exercise, and say where to write.
+        stub = cell.id.startswith("ex-") or QUESTION.fullmatch(cell.id)
         for metadata in (cell.metadata, other.metadata):
             if stub:
                 metadata.nbgrader.pop("checksum")
