@@ -10,7 +10,7 @@ import json
 import linecache
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -412,7 +412,7 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
             continue
         file = f"<{notebook.name}, cell {cell.id}>"
         # So that the source of each function can be looked up, as in a notebook.
-        source = _without_magics(cell.source)
+        source = without_magics(cell.source)
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         try:
             statements = ast.parse(source).body
@@ -421,13 +421,13 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
             continue
         for statement in statements:
             problem = f"cell {cell.id}: its value is computed, and no cell is run"
-            if _defines(statement, space):
+            if defines(statement, space):
                 try:
                     exec(compile(ast.Module([statement], []), file, "exec"), space)
                     continue
                 except Exception as error:  # its decorator or a default needs what was not run
                     problem = f"cell {cell.id}: {error!r}"
-            problems |= dict.fromkeys(_named(statement), problem)
+            problems |= dict.fromkeys(names_given(statement), problem)
     missing = [
         f"{name} ({problems.get(name, 'no cell does')})" for name in names if name not in space
     ]
@@ -436,14 +436,14 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
     return space
 
 
-def _without_magics(source: str) -> str:
+def without_magics(source: str) -> str:
     """A cell in plain Python: its magics become calls, which are not run."""
     # The rest of a cell under one of these is Python of the notebook, under any other it is not.
     source = re.sub(r"\A%%(time|capture|prun)\b.*", "", source)
     return TransformerManager().transform_cell(source)
 
 
-def _named(statement: ast.stmt) -> list[str]:
+def names_given(statement: ast.stmt) -> list[str]:
     """The names that a statement gives."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return [alias.asname or alias.name.split(".")[0] for alias in statement.names]
@@ -455,7 +455,7 @@ def _named(statement: ast.stmt) -> list[str]:
     return [statement.name] if hasattr(statement, "name") else []
 
 
-def _defines(statement: ast.stmt, space: Mapping[str, Any]) -> bool:
+def defines(statement: ast.stmt, space: Container[str]) -> bool:
     """Whether a statement imports, defines, or gives a name to a constant."""
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         parts = ast.walk(statement.value) if statement.value is not None else [None]

@@ -10,6 +10,7 @@ import re
 import sysconfig
 import textwrap
 import traceback
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -119,7 +120,43 @@ def attempt(function: Callable, *arguments: Any, **named: Any) -> Any:
     if changed := before.changed(modes=not _frame.trains):
         before.restore()
         fail(*changed)
-    return result
+    return _plain(result)
+
+
+#: Kinds of which an answer could make a class of its own, and how its content is taken out.
+_KINDS: dict[type, Callable] = {
+    Tensor: lambda value: torch.Tensor.as_subclass(value, Tensor),
+    np.ndarray: lambda value: np.ndarray.view(value, np.ndarray),
+    dict: lambda value: dict(dict.items(value)),
+    list: lambda value: list.__getitem__(value, slice(None)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    str: str.__str__,
+    float: float.__float__,
+    int: int.__int__,
+}
+_KNOWN = {*_KINDS, bool, nn.Parameter, torch.Size, Counter, OrderedDict, defaultdict}
+
+
+def _plain(value: Any) -> Any:
+    """A result without a class of its own, which could say that it equals everything."""
+    kind = type(value)
+    if kind not in _KNOWN and getattr(np, kind.__name__, None) is not kind:
+        for base, content in _KINDS.items():
+            if issubclass(kind, base):
+                with torch._C.DisableTorchFunctionSubclass():
+                    value = content(value)
+                break
+            if isinstance(value, base):  # it only says so
+                cause = "return values of the usual kinds, not objects that take their place"
+                fail(f"a {base.__name__}", f"an object of class {kind.__name__}", cause)
+    if type(value) in (tuple, list):
+        items = [_plain(item) for item in value]
+        changed = any(new is not old for new, old in zip(items, value, strict=True))
+        return type(value)(items) if changed else value
+    if type(value) is dict:
+        items = {key: _plain(item) for key, item in value.items()}
+        return items if any(items[key] is not value[key] for key in value) else value
+    return value
 
 
 def not_filled_in(error: BaseException) -> str:
