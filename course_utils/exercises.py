@@ -352,7 +352,7 @@ def _prediction(source: str, variable: str) -> str:
         assigned = [
             statement.value
             for statement in ast.parse(source).body
-            if isinstance(statement, ast.Assign) and variable in _named(statement)
+            if isinstance(statement, ast.Assign) and variable in map(ast.unparse, statement.targets)
         ]
         values = dict(ast.literal_eval(assigned[-1]))
     except (SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError):

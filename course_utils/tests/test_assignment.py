@@ -1,17 +1,20 @@
 """What is written for nbgrader, and for students without solutions; what nbgrader makes of it."""
 
+import csv
 import errno
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from course_utils import settings
-from course_utils.exercises import exercises, read
+from course_utils.exercises import QUESTION, exercises, read, write
 from course_utils.instructor import assignment, release
 from course_utils.tests.test_release import NAME, call, cell_of, folders
+from course_utils.tests.test_wrong_answers import answers_of
 
 SOLUTIONS = sorted((settings.CHECKOUT / "labsolutions").glob("*.ipynb"))
 __all__ = ["folders"]
@@ -135,3 +138,67 @@ def test_filled_in_notebooks_run_without_the_solutions(course, tmp_path, solutio
     release.run(notebook, students / "notebooks", variables)
     checks = [cell for cell in notebook.cells if cell.id.startswith("check-")]
     assert checks and all(cell.outputs[0].text.startswith("Passed") for cell in checks)
+
+
+def honest(solution):
+    """Three submissions of a stage: name to the notebook and the points that it deserves."""
+    stage = int(solution.name[:2])
+    tasks = exercises(read(solution))
+    whole = sum(task.points for task in tasks)
+    half = tasks[: len(tasks) // 2]
+    needed = {name for task in tasks for name in task.needs}
+    wrong = answers_of(stage)[0]
+    slip = next(task for task in tasks if task.id not in needed and task.id in wrong)
+    answers = {task.id: task.solution for task in tasks}
+    given = {
+        "all right": (answers, whole),
+        "first half": ({task.id: task.solution for task in half}, sum(t.points for t in half)),
+        "one mistake": (answers | {slip.id: wrong[slip.id][0][1]}, whole - slip.points),
+    }
+    for name, (cells, points) in given.items():
+        notebook = release.student_notebook(read(solution))
+        for task in tasks:
+            cell = cell_of(notebook, task.cell("ex"))
+            cell.source = cells.get(task.id, cell.source)
+        for cell in notebook.cells:
+            if QUESTION.fullmatch(cell.id) and name == "all right":
+                cell.source = "Because."
+        yield name, notebook, points
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
+def test_nbgrader_gives_the_same_points(tmp_path, solution):
+    """generate_assignment, autograde and generate_feedback, as the config's own lines say them."""
+    pytest.importorskip("nbgrader", reason="needs: python -m pip install -e .[instructor]")
+    folder, stage = tmp_path / "course", f"stage{int(solution.name[:2])}"
+    assert release.main([solution.name, "--assignment", str(folder)]) == 0
+    handed_out = (folder / "release" / stage / solution.name).read_bytes()
+    expected = {}
+    for student, notebook, points in honest(solution):
+        place = folder / "submitted" / student / stage
+        place.mkdir(parents=True)
+        write(place / solution.name, notebook)
+        expected[student] = float(points)
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables = os.environ | {"PATH": programs, "PYTHONPATH": str(settings.CHECKOUT)}
+    for command in (
+        ["generate_assignment", stage, "--force"],
+        ["autograde", stage],
+        ["generate_feedback", stage],
+        ["export"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "nbgrader", *command], cwd=folder, env=variables, text=True,
+            capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    # What nbgrader hands out is what the course hands out, to the byte.
+    assert (folder / "release" / stage / solution.name).read_bytes() == handed_out
+    with (folder / "grades.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["student_id"]: row for row in csv.DictReader(file)}
+    assert {name: float(row["score"]) for name, row in rows.items()} == expected
+    assert {float(row["max_score"]) for row in rows.values()} == {expected["all right"]}
+    for student in expected:
+        assert (folder / "feedback" / student / stage / f"{solution.stem}.html").is_file()
+    assert not list((folder / "kernels").rglob("*.pt"))  # a quick run keeps nothing

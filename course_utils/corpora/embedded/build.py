@@ -59,8 +59,7 @@ the sound that it makes), called by course_utils.corpora.embedded, version {vers
   and a room, a microphone and a noise floor for each.
 - {clips} clips, 16 kHz, 16-bit, mono, at most one second. One in six is shorter, as in the real
   corpus.
-- Every speaker says {words} words: the digits {digit_takes} times, the ten commands
-  {command_takes} times, the others once.
+- Every speaker says {words} words: {said}.
 - Split by speaker, 80/10/10: validation_list.txt, testing_list.txt; all else is for training.
 - _background_noise_ holds six noises of our own making.
 
@@ -70,7 +69,8 @@ Use it to learn and to test programs. A score on it says little about human spee
 
 def speech_commands(
     folder: Path | None = None, *, speakers: int = 100, digit_takes: int = 5,
-    command_takes: int = 4, seed: int = 0, processes: int | None = None,
+    command_takes: int = 4, other_takes: int = 1, first: int = 0, seed: int = 0,
+    processes: int | None = None,
 ) -> Path:
     """Find the embedded Speech Commands, or build them; returns the corpus folder.
 
@@ -84,8 +84,10 @@ def speech_commands(
         the user's own where that one has none and cannot be written.
     speakers : int
         At least 10. Of each ten, eight are for training, one for validation, one for testing.
-    digit_takes, command_takes : int
-        How often each speaker says each digit, and each of the ten commands; other words once.
+    digit_takes, command_takes, other_takes : int
+        How often each speaker says each digit, each of the ten commands, and each other word.
+    first : int
+        Number of the first speaker, a multiple of ten: rooms are drawn from the number alone.
     seed : int
         Another seed gives other speakers.
     processes : int, optional
@@ -99,16 +101,16 @@ def speech_commands(
     """
     if speakers < 10:
         raise ValueError(f"speakers is {speakers}; a split by speaker needs at least 10.")
+    said = {"digits": digit_takes, "ten commands": command_takes, "others": other_takes}
     recipe = {
         "version": VERSION,
         "seed": seed,
         "speakers": speakers,
-        "takes": {
-            word: digit_takes if word in DIGITS else command_takes if word in COMMANDS else 1
-            for word in WORDS
-        },
+        "takes": {word: takes for word in WORDS if (takes := said[_kind(word)])},
     }
-    plan = _commands_plan(recipe, _batches(speakers))
+    if first:
+        recipe["first"] = first
+    plan = _commands_plan(recipe, _batches(speakers, first))
     return _find_or_build(folder, f"speech_commands-v{VERSION}", plan, processes)
 
 
@@ -214,7 +216,7 @@ def _commands_plan(recipe: dict, batches: list[list[int]]) -> _Plan:
         recipe=recipe,
         clips=clips,
         size=clips * BYTES_PER_CLIP,
-        folders=(*WORDS, "_background_noise_"),
+        folders=(*recipe["takes"], "_background_noise_"),
         jobs=[
             {
                 "speakers": batch,
@@ -260,9 +262,16 @@ def say(word: str, speaker: int = 59, seed: int = 0) -> "torch.Tensor":
         return audio.load_clip(path, 16_000)
 
 
-def _batches(speakers: int) -> list[list[int]]:
-    indices = list(range(speakers))
-    return [indices[i : i + SPEAKERS_PER_BATCH] for i in indices[::SPEAKERS_PER_BATCH]]
+def _batches(speakers: int, first: int = 0) -> list[list[int]]:
+    indices = list(range(first, first + speakers))
+    return [
+        indices[place : place + SPEAKERS_PER_BATCH]
+        for place in range(0, speakers, SPEAKERS_PER_BATCH)
+    ]
+
+
+def _kind(word: str) -> str:
+    return "digits" if word in DIGITS else "ten commands" if word in COMMANDS else "others"
 
 
 def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int | None) -> Path:
@@ -397,7 +406,9 @@ def _start(number: int, job: str, messages: queue.Queue) -> subprocess.Popen:
 
 
 def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
-    people = [make_speaker(index, recipe["seed"]) for index in range(recipe["speakers"])]
+    first = recipe.get("first", 0)
+    indices = range(first, first + recipe["speakers"])
+    people = [make_speaker(index, recipe["seed"]) for index in indices]
     lists: dict[str, list[str]] = {"validation": [], "testing": []}
     for person in people:
         split = {8: "validation", 9: "testing"}.get(person.index % 10)
@@ -409,9 +420,14 @@ def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
             ]
     texts = {f"{split}_list.txt": "\n".join(sorted(paths)) for split, paths in lists.items()}
     texts["speakers.json"] = json.dumps([speaker_record(person) for person in people], indent=1)
+    takes = {_kind(word): count for word, count in recipe["takes"].items()}
+    said = ", ".join(
+        f"the {kind} {'once' if takes[kind] == 1 else f'{takes[kind]} times'}"
+        for kind in ("digits", "ten commands", "others")
+        if kind in takes
+    ).replace("ten commands ", "ten commands\n  ")
     texts["README.md"] = README.format(
-        espeak=espeak, clips=f"{clips:,}", words=len(recipe["takes"]),
-        digit_takes=recipe["takes"]["zero"], command_takes=recipe["takes"]["yes"],
+        espeak=espeak, clips=f"{clips:,}", words=len(recipe["takes"]), said=said,
         **{key: recipe[key] for key in ("version", "seed", "speakers")},
     )
     texts["corpus.json"] = json.dumps(
