@@ -329,14 +329,14 @@ def predictions(notebook: Mapping) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By the id of the cell: what was predicted as ``name: value`` with semicolons between, ""
-        where nothing was; or the cell, where it is no dict of plain values any more.
+        By the id of the cell: what was predicted, as a dict is written; "" where nothing was; or
+        the cell, where it is no dict of plain values any more.
 
     Examples
     --------
     >>> source = 'my_prediction = {"in quiet": 0.9, "in noise": None}'
     >>> predictions({"cells": [{"id": "predict", "cell_type": "code", "source": source}]})
-    {'predict': 'in quiet: 0.9'}
+    {'predict': "{'in quiet': 0.9}"}
     """
     found = {}
     for name, source in _sources(notebook):
@@ -347,7 +347,7 @@ def predictions(notebook: Mapping) -> dict[str, str]:
 
 
 def _prediction(source: str, variable: str) -> str:
-    """The values of a prediction in words."""
+    """The dict of a prediction, without what was left open."""
     try:
         assigned = [
             statement.value
@@ -357,7 +357,8 @@ def _prediction(source: str, variable: str) -> str:
         values = dict(ast.literal_eval(assigned[-1]))
     except (SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError):
         return source.strip()
-    return "; ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+    said = {name: value for name, value in values.items() if value is not None}
+    return str(said) if said else ""
 
 
 def _sources(notebook: Mapping) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from course_utils.corpora.embedded.speakers import make_speaker
 from course_utils.instructor import exam
 from course_utils.instructor.desk import examinee, sandbox
 from course_utils.runs.code import collected
+from course_utils.tests.browser import browser_with, needs_browser
 from course_utils.tests.test_release import code
 
 SECRET = "a secret of the tests"
@@ -292,3 +293,25 @@ def test_networks_of_the_stages_are_rebuilt_and_heard(tmp_path, stage, name, arg
         }
         expected = network(made[features]() if features else x).argmax(dim=1)
     assert said["words"] == [COMMANDS[place] for place in expected]
+
+
+@pytest.mark.browser
+@needs_browser
+@pytest.mark.parametrize("width", [1366, 400])
+def test_scripts_of_entries_are_words_on_the_leaderboard(tmp_path, width):
+    script = "<script>document.title = 'ran'</script><img src=x onerror=\"document.title='ran'\">"
+    entries = [exam.Entry(script, "1" * 8, "", 0.9, (0.8, 1.0), script, 5)]
+    entries.append(exam.Entry("eve", "2" * 8, f"ValueError: {script}"))
+    exam.write(tmp_path, entries, 100)
+    from axe_playwright_python.sync_playwright import Axe
+
+    with browser_with(width=width) as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "leaderboard.html").as_uri())
+        page.wait_for_timeout(200)
+        assert page.title() == "The ten commands, by unheard speakers"
+        assert page.locator("script, img, iframe").count() == 0
+        assert len(asked) == 1
+        violations = Axe().run(page).response["violations"]
+    assert not [found["id"] for found in violations if found["impact"] in ("serious", "critical")]

@@ -56,10 +56,10 @@ def test_what_is_no_notebook_holds_nothing(notebook):
 @pytest.mark.parametrize(
     "source, text",
     [
-        ('my_prediction = {"quiet": 0.9, "noise": -1}', "quiet: 0.9; noise: -1"),
-        ('my_prediction = {\n    "quiet": None, "first": "space",\n}\n', "first: space"),
+        ('my_prediction = {"quiet": 0.9, "noise": -1}', "{'quiet': 0.9, 'noise': -1}"),
+        ('my_prediction = {\n    "quiet": None, "first": "space",\n}\n', "{'first': 'space'}"),
         ('my_prediction = {"quiet": None}', ""),
-        ('my_prediction = {"quiet": 1}\nmy_prediction = {"quiet": 2}', "quiet: 2"),
+        ('my_prediction = {"quiet": 1}\nmy_prediction = {"quiet": 2}', "{'quiet': 2}"),
         ('my_prediction = {"quiet": 1 / 3}', 'my_prediction = {"quiet": 1 / 3}'),
         ('my_prediction = {"quiet": 90 %}', 'my_prediction = {"quiet": 90 %}'),
         ('my_prediction = {"quiet": __import__("os").abort()}', None),
@@ -74,7 +74,7 @@ def test_a_prediction_is_read_and_never_run(source, text):
 
 
 def test_a_prediction_without_its_id_is_found_by_its_name():
-    assert predictions({"cells": [cell("", 'my_prediction = {"a": 1}')]}) == {"predict": "a: 1"}
+    assert predictions({"cells": [cell("", 'my_prediction = {"a": 1}')]}) == {"predict": "{'a': 1}"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
