@@ -147,7 +147,7 @@ def test_the_readme_says_that_nobody_spoke(small):
     text = " ".join((small / "README.md").read_text("utf-8").split())
     for words in ("Synthetic speech", "Nobody said these words", "espeak-ng 1.", "350 clips"):
         assert words in text
-    for words in ("10 synthetic speakers", "says 35 words", "ten commands 1 times", "human speech"):
+    for words in ("10 synthetic speakers", "says 35 words", "ten commands once", "human speech"):
         assert words in text
 
 
