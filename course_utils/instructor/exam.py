@@ -367,30 +367,6 @@ def write(out: Path, entries: Sequence[Entry], clips: int) -> None:
     sheets.write(out / "leaderboard.html", leaderboard(entries, clips))
 
 
-def rules_for(user: str) -> sandbox.Rules:
-    """What an entry may do here; as root it becomes `user`.
-
-    Raises
-    ------
-    ExamError
-        There is no sandbox on this system, or no such user.
-    """
-    if sys.platform != "linux":
-        raise ExamError(sandbox.ELSEWHERE.format(system=sys.platform))
-    who = {}
-    if os.geteuid() == 0:
-        import pwd  # not there on Windows
-
-        try:
-            found = pwd.getpwnam(user)
-        except KeyError:
-            raise ExamError(f"--user: there is no user {user} on this machine.") from None
-        if found.pw_uid == 0:
-            raise ExamError("--user: entries are not run as root; name a user without rights.")
-        who = {"user": found.pw_uid, "group": found.pw_gid, "names_user": user}
-    return sandbox.Rules(sandbox.readable(), sandbox.hidden(), **who)
-
-
 def hold(options: argparse.Namespace, folder: Path) -> list[Entry]:
     """Let all entries of a class listen, some at a time."""
     if not options.score.is_dir():
@@ -402,7 +378,7 @@ def hold(options: argparse.Namespace, folder: Path) -> list[Entry]:
     )
     if not students:
         raise ExamError(f"{options.score} has no folder of a student in it.")
-    rules = None if options.trust_submissions else rules_for(options.user)
+    rules = None if options.trust_submissions else sandbox.rules_for(options.user)
     sounds, words, speakers = clips_in(folder, options.secret)
     with tempfile.TemporaryDirectory(prefix="course-exam-") as private:
         clips = Path(private, "clips.npy")
@@ -444,7 +420,7 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{options.out / 'leaderboard.html'}: {len(entries) - failed} entries, {failed} "
                 f"not scored; {options.out / 'scores.csv'} has the names."
             )
-    except (ExamError, CorpusError, sheets.OutputError) as error:
+    except (ExamError, sandbox.NoSandboxError, CorpusError, sheets.OutputError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

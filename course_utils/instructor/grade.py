@@ -13,12 +13,10 @@ report on the class, and ``marks.json``, from which a run that was cut short goe
 """
 
 import argparse
-import csv
 import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,9 +33,10 @@ from course_utils.instructor.desk.classroom import (
     students,
     try_out,
 )
+from course_utils.instructor.desk.gradebook import students_in
 from course_utils.instructor.desk.ledger import Ledger, LedgerError, open_ledger
 from course_utils.instructor.desk.marks import key_of
-from course_utils.instructor.desk.sandbox import SandboxError
+from course_utils.instructor.desk.sandbox import NoSandboxError, SandboxError, rules_for
 from course_utils.instructor.desk.sheets import OutputError
 from course_utils.instructor.desk.stages import Stage
 from course_utils.instructor.desk.workers import Nursery, Worker
@@ -62,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="course-intake-") as scratch:
             return _grade(options, Path(scratch))
-    except (_Wrong, NotebookError, LedgerError, submissions.SubmissionsError) as error:
+    except (
+        _Wrong, NoSandboxError, NotebookError, LedgerError, submissions.SubmissionsError
+    ) as error:
         print(error, file=sys.stderr)
         return USAGE
     except (SandboxError, OutputError) as error:
@@ -125,9 +126,9 @@ def _grade(options: argparse.Namespace, scratch: Path) -> int:
     )
     if todo:
         _mark(todo, stage, ledger, options, rules)
-    names = _names_before(options.out, ledger) | {
-        key: name for key, name in students(papers).items() if key in ledger.submissions
-    }
+    # Students of an earlier run with the same folder stay, whatever is handed in now.
+    known = students_in(options.out) | students(papers)
+    names = {key: name for key, name in known.items() if key in ledger.submissions}
     lines = outputs.write(
         options.out, stage.number, stage.title, names,
         {key: ledger.submissions[key] for key in names}, ledger.layers, options.worksheet,
@@ -137,32 +138,6 @@ def _grade(options: argparse.Namespace, scratch: Path) -> int:
         print(line, file=sys.stderr)
     _say_what_there_is(options.out, ledger)
     return 0
-
-
-def rules_for(user: str) -> sandbox.Rules:
-    """What submissions may do here.
-
-    Raises
-    ------
-    _Wrong
-        There is no such user, or no sandbox on this system.
-    """
-    if sys.platform != "linux":
-        raise _Wrong(sandbox.ELSEWHERE.format(system=sys.platform))
-    rules = sandbox.Rules(sandbox.readable(), sandbox.hidden())
-    if os.geteuid() != 0:
-        return rules
-    import pwd  # not there on Windows
-
-    try:
-        found = pwd.getpwnam(user)
-    except KeyError:
-        raise _Wrong(f"--user: there is no user {user} on this machine.") from None
-    if found.pw_uid == 0:
-        raise _Wrong("--user: submissions are not run as root; name a user without rights.")
-    return sandbox.Rules(
-        rules.readable, rules.hidden, found.pw_uid, found.pw_gid, found.pw_name
-    )
 
 
 def _collect(
@@ -208,17 +183,6 @@ def _mark(
                 ledger.submissions[marked.key] = marked
                 ledger.save(options.out)
                 bar.update()
-
-
-def _names_before(out: Path, ledger: Ledger) -> Mapping[str, str]:
-    """Students of an earlier run with the same folder, whatever is handed in now."""
-    try:
-        with (out / "grades.csv").open(encoding="utf-8-sig", newline="") as file:
-            names = [row.get("student", "") for row in csv.DictReader(file)]
-    except (OSError, ValueError, csv.Error):
-        return {}
-    keys = {key_of(name, ledger.secret): name for name in names if name}
-    return {key: name for key, name in keys.items() if key in ledger.submissions}
 
 
 def _say_what_there_is(out: Path, ledger: Ledger) -> None:

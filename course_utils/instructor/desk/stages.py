@@ -33,10 +33,6 @@ class Stage:
         Source of each code cell as a student gets it, by id, in their order.
     setup : tuple of str
         Ids of the cells that the checks need around them.
-    texts : frozenset of str
-        Ids of the text cells that a person marks.
-    predictions : dict of str to str
-        Ids and sources of the cells in which students write down what they expect.
     fingerprint : str
         Changes with any of its checks and cells, and so does what a mark means.
     """
@@ -47,8 +43,6 @@ class Stage:
     exercises: dict[str, Exercise]
     cells: dict[str, str]
     setup: tuple[str, ...]
-    texts: frozenset[str]
-    predictions: dict[str, str]
     fingerprint: str
 
     @property
@@ -125,11 +119,6 @@ def stage(number: int, folder: Path | None = None) -> Stage:
     solution = read(path)
     student = student_notebook(solution)
     code = {cell.id: cell.source for cell in student.cells if cell.cell_type == "code"}
-    by_hand = {
-        cell.id
-        for cell in student.cells
-        if cell.cell_type == "markdown" and cell.metadata.get("nbgrader", {}).get("grade")
-    }
     found = exercises(solution)
     digest = hashlib.sha256()
     for part in (
@@ -144,14 +133,8 @@ def stage(number: int, folder: Path | None = None) -> Stage:
         exercises={exercise.id: exercise for exercise in found},
         cells=code,
         setup=tuple(cell.id for cell in student.cells if NEEDED in cell.metadata.get("tags", [])),
-        texts=frozenset(by_hand),
-        predictions={name: text for name, text in code.items() if _is_prediction(name, text)},
         fingerprint=digest.hexdigest()[:16],
     )
-
-
-def _is_prediction(name: str, source: str) -> bool:
-    return (name.startswith("predict") and source.startswith("my_")) or name.endswith("-guess")
 
 
 def _files_of_checks() -> Iterable[Path]:
