@@ -256,7 +256,7 @@ def test_an_entry_cannot_leave_the_sandbox(small, tmp_path):
 def test_without_any_layer_nothing_is_scored(small, tmp_path, monkeypatch, capsys):
     skipped = [sandbox.NAMESPACES, sandbox.OWN_FILES, sandbox.LANDLOCK]
     rules = sandbox.Rules(sandbox.readable(), skip=skipped)
-    monkeypatch.setattr(exam, "rules_for", lambda user: rules)
+    monkeypatch.setattr(sandbox, "rules_for", lambda user: rules)
     entry(tmp_path / "class" / "ada", hearing=f"open({str(tmp_path / 'ran')!r}, 'w')")
     assert scored(small, tmp_path / "class")[0] == 1
     assert "Nothing on this machine can hold a submission" in capsys.readouterr().err
