@@ -63,12 +63,12 @@ def show_widget(widget: ipywidgets.Widget) -> None:
 
 
 #: Of a figure with one pixel for each of the page's, drawn in half the time of a stored one.
-_DPI = 90
+DPI = 90
 
 
 def new_figure(height: float) -> Figure:
     """Return a figure 9 inches wide that is drawn again and again; pyplot does not know it."""
-    return FigureCanvasAgg(Figure(figsize=(9, height), dpi=_DPI)).figure
+    return FigureCanvasAgg(Figure(figsize=(9, height), dpi=DPI)).figure
 
 
 def emptied(ax: Axes) -> Axes:
@@ -89,7 +89,7 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = (), fine: 
     Where something is named that moves, all else is drawn once. The picture has `fine` pixels for
     each of the page's.
     """
-    figure.set_dpi(fine * _DPI)
+    figure.set_dpi(fine * DPI)
     taken_notes(figure)  # they are in `alt`, as far as they are to be said
     if moving and figure in _still:
         figure.canvas.restore_region(_still[figure])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from course_utils import plotting
 from course_utils.interactive.base import (
+    DPI,
     figure_image,
     in_kernel,
     new_figure,
@@ -137,7 +138,7 @@ class LiveCurves:
         if in_kernel() and self._pending:
             self._draw()
         if self._figure_path is not None and self.history:
-            self._render().savefig(self._figure_path)
+            self._render().savefig(self._figure_path, dpi=FINE * DPI)
 
     def _render(self) -> Figure:
         if self._figure is None:

@@ -260,15 +260,16 @@ class BeamExplorer(FrameExplorer):
             self._frames, self._symbols, self._hop, left, self._blank, name="the clip"
         )
         self._seen = taken_notes(self._figure)
+        # It opens where the search is least certain: at the end there is little left to choose.
+        surest = [max(_shares([score for _, score in beams])) for beams in self._steps]
+        self.frame.value = int(np.argmin(surest))
         self._begin(self._written(self._read(len(self._frames))), "beams")
 
     def _render(self) -> tuple[str, str]:
         now = self.frame.value
         beams = [(self._written(prefix), float(score)) for prefix, score in self._steps[now]]
         beams.sort(key=lambda beam: -beam[1])
-        top = beams[0][1]
-        weights = [math.exp(score - top) if top > -math.inf else 1.0 for _, score in beams]
-        shares = [100 * weight / sum(weights) for weight in weights]
+        shares = _shares([score for _, score in beams])
         greedy = self._written(self._read(now + 1))
         place = f"After frame {now} ({now * self._hop:.2f} s)"
         many = f"{len(beams)} beam{'s' * (len(beams) > 1)}"
@@ -309,6 +310,13 @@ def _mark(ax: Axes, frame: int, hop_seconds: float) -> None:
     ax.axvspan(*edges, color="#D55E00", alpha=0.25, linewidth=0)
     for edge in edges:
         ax.axvline(edge, color="#D55E00", linewidth=1)
+
+
+def _shares(scores: Sequence[float]) -> list[float]:
+    """How much of all beams' probability each has, in per cent."""
+    top = max(map(float, scores))
+    weights = [math.exp(score - top) if top > -math.inf else 1.0 for score in scores]
+    return [100 * weight / sum(weights) for weight in weights]
 
 
 def _seen(symbol: str) -> str:
