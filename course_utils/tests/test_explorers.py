@@ -486,8 +486,8 @@ def test_beam_explorer_follows_the_frames(pages):
     assert {"a", "ab", "a␣"} <= {text.get_text() for text in right.texts}
     explorer.frame.value = 0
     assert "(nothing yet)" in {t.get_text() for t in explorer._figure.axes[1].texts}
-    assert len(pages) == 3  # what was drawn once is kept
-    assert len(pages[-1]) == 3
+    assert len(pages) == 3
+    assert len(pages[-1]) == 4
     assert alts(pages[-1][-1]["text/html"])
 
 
