@@ -46,9 +46,11 @@ c.GenerateAssignment.preprocessors = [
 
 # The kernels that grade: seconds instead of minutes, and nothing of theirs in the instructor's own
 # results and checkpoints.
-os.environ["COURSE_QUICK"] = "1"
-os.environ["COURSE_RUNS"] = str(here / "kernels" / "runs")
-os.environ["COURSE_RESULTS"] = str(here / "kernels" / "results.json")
+os.environ.update(
+    COURSE_QUICK="1",
+    COURSE_RUNS=str(here / "kernels" / "runs"),
+    COURSE_RESULTS=str(here / "kernels" / "results.json"),
+)
 '''
 
 #: What students need beside the notebooks: from the checkout, without what is named below.
