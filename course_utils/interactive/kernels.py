@@ -111,11 +111,12 @@ class KernelExplorer(ClipExplorer):
             f"most at {peak:.0f} Hz; more than half of that to {len(passed)} of {len(self._hz)} "
             f"frequencies, {passed[0]:.0f} to {passed[-1]:.0f} Hz."
         ) if len(passed) else f"Kernel {number} is zero: it answers to nothing."
+        seen = taken_notes(self._figure)
+        alt = f"{words} {seen}"
         if self._predict is not None:
             heard = shares_of(self._predict(filtered))
             words += f" The network is asked for the filtered clip. {ranking_in_words(heard, word)}"
             draw_bars(bars[0], heard, word)
-        alt = taken_notes(self._figure)
-        page = figure_image(self._figure, f"{words} {alt}") + text_block(words)
+        page = figure_image(self._figure, alt) + text_block(words)
         sounds = [(clip, f"{word}, before"), (filtered, label)]
-        return page + plotting.players(sounds, rate, 2).data, f"{words} {alt}"
+        return page + plotting.players(sounds, rate, 2).data, f"{words} {seen}"
