@@ -188,6 +188,7 @@ OUTSIDE = {
 }
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_one_bad_entry_never_stops_the_others(small, tmp_path, capsys):
     folder = tmp_path / "class"
@@ -228,6 +229,7 @@ def test_an_entry_that_does_not_end_is_ended(tmp_path):
     assert time.monotonic() - before < 20
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_an_entry_cannot_leave_the_sandbox(small, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -252,6 +254,7 @@ def test_an_entry_cannot_leave_the_sandbox(small, tmp_path):
     assert not (tmp_path / "written").exists()
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_without_any_layer_nothing_is_scored(small, tmp_path, monkeypatch, capsys):
     skipped = [sandbox.NAMESPACES, sandbox.OWN_FILES, sandbox.LANDLOCK]
