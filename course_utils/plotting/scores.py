@@ -204,6 +204,11 @@ def transfer(
     """
     corpora = sorted({corpus for each in values.values() for corpus in each})
     ax = new_axes(8, 1.1 + 0.42 * len(values)) if ax is None else ax
+    if not values:
+        note(ax, "No result is there yet: nothing was trained or measured for these words.")
+        ax.text(0.5, 0.5, "no result yet", ha="center", transform=ax.transAxes)
+        ax.set_axis_off()
+        return ax
     rows = list(enumerate(values.values()))
     for row, each in rows:
         ends = [100 * np.mean(seeds) for seeds in each.values()]

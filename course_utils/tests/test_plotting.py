@@ -255,6 +255,12 @@ def test_a_legend_leaves_the_width_to_the_curves():
     assert legend.height < height / 3 and legend.y1 <= height
 
 
+def test_where_no_result_is_yet_the_plot_says_so():
+    ax = plotting.transfer({}, {})
+    assert [text.get_text() for text in ax.texts] == ["no result yet"]
+    assert taken_notes(ax.figure).startswith("No result is there yet")
+
+
 def test_a_row_for_each_test_shows_what_the_corpus_of_training_changes():
     values = {"on real": {"toy": [0.5, 0.7], "real": [0.8]}, "on toy": {"toy": [0.9]}}
     ax = plotting.transfer(values, {"on real": 0.1, "on toy": None})
