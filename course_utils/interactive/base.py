@@ -102,7 +102,7 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = (), fine: 
         artist.set_visible(True)
         figure.draw_artist(artist)
     pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-    return img(pixels, alt, fine, compress_level=6)
+    return img(figure, pixels, alt, fine, compress_level=6)
 
 
 def plain_words(error: Exception) -> str:

@@ -180,15 +180,18 @@ def legend_above(ax: Axes, columns: int) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.3)
 
 
-def img(pixels: Image.Image, alt: str, fine: int = FINE, **save: Any) -> str:
-    """``<img alt>`` of a picture in RGB with `fine` pixels for each of the page's.
+def img(fig: Figure, pixels: Image.Image, alt: str, fine: int = FINE, **save: Any) -> str:
+    """``<img alt>`` of a figure's pixels in RGB, `fine` of them for each of the page's.
 
     All else goes to Pillow's ``save``.
     """
     png = io.BytesIO()
-    # 40 colours halve the size of a notebook. They span all there are: a median cut spends most of
-    # them on what is frequent, and the ends of a scale lose theirs. Without a date the bytes stay.
-    pixels.quantize(40, Image.Quantize.MAXCOVERAGE).save(png, format="png", **save)
+    # 40 colours halve the size of a notebook. Lines have few, and a median cut keeps them. Where a
+    # scale of colours is drawn, it spends most on what is frequent: there they span all there are.
+    drawn = [item for ax in fig.axes for item in (*ax.images, *ax.collections)]
+    scale = any(item.get_array() is not None for item in drawn)
+    how = Image.Quantize.MAXCOVERAGE if scale else Image.Quantize.MEDIANCUT
+    pixels.quantize(40, how).save(png, format="png", **save)  # without a date the bytes stay
     data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
     size = f'width="{pixels.width // fine}" style="max-width:100%;height:auto"'
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" {size}>'
@@ -205,7 +208,7 @@ def image(fig: Figure, alt: str) -> str:
     pixels = io.BytesIO()
     fig.savefig(pixels, format="png", dpi=FINE * 100, facecolor="white", bbox_inches="tight")
     plt.close(fig)
-    return img(Image.open(pixels).convert("RGB"), alt, optimize=True)
+    return img(fig, Image.open(pixels).convert("RGB"), alt, optimize=True)
 
 
 def show(place: Axes | Figure | NDArray, alt: str = "") -> None:
