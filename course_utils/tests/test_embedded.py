@@ -530,6 +530,12 @@ def test_a_word_is_said_without_a_corpus():
     assert not said.equal(embedded.say("no")) and not said.equal(embedded.say("yes", speaker=39))
 
 
+@pytest.mark.parametrize("word", ["", "  ", "..", "../yes", "a/b", "yes\0", "a" * 41, 3, None])
+def test_what_is_no_word_is_not_said(word):
+    with pytest.raises(ValueError, match="expected a word of at most 40 letters, no slash, got "):
+        embedded.say(word)
+
+
 def test_a_word_without_espeak_is_an_error_in_words(tmp_path, monkeypatch):
     loader(tmp_path / "path", monkeypatch, "raise ImportError('no wheel for this computer')")
     with pytest.raises(CorpusError, match="no wheel for this computer"):

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -250,7 +251,12 @@ def say(word: str, speaker: int = 59, seed: int = 0) -> "torch.Tensor":
     ------
     CorpusError
         espeak-ng cannot be loaded or crashed. The message says what to do.
+    ValueError
+        `word` holds nothing to say, more than 40 letters, or what no name of a folder may.
     """
+    # It is the name of a folder for a moment.
+    if not isinstance(word, str) or not re.fullmatch(r"(?=.*\w)[^/\\\0]{1,40}", word):
+        raise ValueError(f"expected a word of at most 40 letters, no slash, got {word!r:.60}")
     from course_utils import audio  # not above: a process that speaks needs no torch
 
     plan = _commands_plan({"seed": seed, "takes": {word: 1}}, [[speaker]])
