@@ -92,7 +92,7 @@ class ConfusionPicker(Explorer):
     ):
         self._cells: dict[tuple[int, int], list[int]] = {}
         for item, cell in enumerate(zip(targets, predictions, strict=True)):
-            self._cells.setdefault(cell, []).append(item)
+            self._cells.setdefault(tuple(map(int, cell)), []).append(item)
         self._names, self._clip, self._sample_rate = list(names), clip, sample_rate
         # Stand on the most frequent confusion first; without a mistake, on the first word.
         start = next(iter(plotting.confusions(targets, predictions)), (0, 0))
@@ -105,7 +105,7 @@ class ConfusionPicker(Explorer):
         said, heard = self.said.value, self.heard.value
         items = self._cells.get((said, heard), [])
         pair = f"said {self._names[said]}, heard {self._names[heard]}"
-        words = f"{len(items)} clips: {pair}."
+        words = f"{len(items)} clip{'s' * (len(items) != 1)}: {pair}."
         if len(items) > self.MOST:
             words += f" The first {self.MOST}:"
         if not items:

@@ -469,10 +469,18 @@ def test_confusion_picker_stands_on_the_most_frequent_confusion():
     assert asked == [2, 3]
     assert picker.page.count("<audio") == 2
     picker.said.value, picker.heard.value = 0, 0
-    assert picker.words == "1 clips: said a, heard a."
+    assert picker.words == "1 clip: said a, heard a."
     picker.heard.value = 2
     assert picker.words == "0 clips: said a, heard c."
     assert "<audio" not in picker.page
+
+
+def test_confusion_picker_takes_tensors():
+    classes = torch.tensor([0, 1, 1])
+    picker = interactive.ConfusionPicker(
+        classes, classes.flip(0), ["a", "b"], lambda item: torch.full((1, 800), 0.1), 8000
+    )
+    assert picker.words == "1 clip: said a, heard b."
 
 
 def test_confusion_picker_shows_only_some_of_many_and_copes_with_no_mistake():
