@@ -123,8 +123,8 @@ class LiveCurves:
         share = done / total
         planned = f"/{self.epochs}" if self.epochs else ""
         text = f"Epoch {self._epoch + 1}{planned}, {share:.0%}"
-        if self.epochs:
-            trained = self._epoch - self._resumed + share  # since the start, in epochs
+        trained = self._epoch - self._resumed + share  # since the start, in epochs
+        if self.epochs and trained:
             left = (self.epochs - self._epoch - share) * (now - self._started) / trained
             text += f", about {left:.0f} s left"
         self._handle = show_page(f"{self._page}<div>{text}</div>", text, self._handle)

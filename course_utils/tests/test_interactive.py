@@ -114,6 +114,12 @@ def test_labels_of_three_panels_lie_beside_the_curves(loss):
         assert label.x1 < min(tick.x0 for tick in ticks if tick.width)
 
 
+def test_an_epoch_that_has_just_begun_has_no_time_left_to_say(pages):
+    curves = interactive.LiveCurves(epochs=3, clock=Clock())
+    curves.step(0, 10)
+    assert pages[-1][-1]["text/plain"] == "Epoch 1/3, 0%"
+
+
 def test_curves_of_slow_epochs_are_drawn_each_time_and_not_again_on_close(pages):
     clock = Clock()
     curves = interactive.LiveCurves(clock=clock)
