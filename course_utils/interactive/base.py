@@ -5,6 +5,7 @@ notebook (a script, a test), nothing is shown.
 """
 
 import html
+import reprlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
+from matplotlib.text import Text
 
 from course_utils import audio
 from course_utils.plotting.base import img, samples_of, taken_notes
@@ -93,6 +95,8 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = (), fine: 
     taken_notes(figure)  # they are in `alt`, as far as they are to be said
     if moving and figure in _still:
         figure.canvas.restore_region(_still[figure])
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a word may hold a $
     else:
         for artist in moving:
             artist.set_visible(False)
@@ -194,17 +198,27 @@ class ClipExplorer(Explorer):
         return clip, self._labels[self.choice.value]
 
 
-def shares_of(heard: Mapping[str, float]) -> dict[str, float]:
-    """What a model hears, in plain types."""
-    return {str(name): float(value) for name, value in heard.items()}
+def shares_of(heard: Mapping[str, float], name: str = "the network") -> dict[str, float]:
+    """What a model of this name hears, in plain types; a ValueError if it is no probabilities."""
+    if not isinstance(heard, Mapping) or not heard:
+        got = reprlib.repr(heard)
+        raise ValueError(f"{name}: expected a dict with the probability of each word, got {got}")
+    shares = {str(word): float(value) for word, value in heard.items()}
+    for word, share in shares.items():
+        if not -1e-3 <= share <= 1 + 1e-3:  # nor is NaN
+            raise ValueError(
+                f"{name}: the probability of {word!r} is {share:g}, not 0 to 1. Is there no "
+                "softmax, or did the training diverge?"
+            )
+    return shares
 
 
 def ranking_in_words(heard: dict[str, float], word: str) -> str:
     """The five most probable words, and the place of the true one."""
     ranking = sorted(heard, key=heard.get, reverse=True)
-    place = ranking.index(word) + 1 if word in heard else "none"
+    place = f"number {ranking.index(word) + 1}" if word in heard else "none"
     shares = ", ".join(f"{name} {100 * heard[name]:.0f} %" for name in ranking[:5])
-    return f"Most probable: {shares}. The true word is number {place} of {len(ranking)}."
+    return f"Most probable: {shares}. The true word is {place} of {len(ranking)}."
 
 
 def draw_bars(

@@ -216,7 +216,7 @@ class RobustnessExplorer(EffectExplorer):
         alt = taken_notes(self._figure)
         said = []
         for ax, (name, predict) in zip(below, self._models.items(), strict=True):
-            heard = shares_of(predict(after))
+            heard = shares_of(predict(after), name)
             draw_bars(ax, heard, word, self.MOST, name)
             best = max(heard, key=heard.get)
             answer = f"{best} {100 * heard[best]:.0f} %"

@@ -146,6 +146,35 @@ def test_bad_networks_are_named(models, message):
         interactive.RobustnessExplorer([tone()], ["yes"], GAIN, models)
 
 
+@pytest.mark.parametrize(
+    ("heard", "message"),
+    [
+        ({"yes": float("nan"), "no": float("nan")}, "the probability of 'yes' is nan, not 0 to 1"),
+        ({"yes": 0.5, "no": 12.0}, "the probability of 'no' is 12, not 0 to 1"),
+        (torch.tensor([0.9, 0.1]), r"expected a dict .* got tensor\("),
+        ({}, "expected a dict with the probability of each word, got {}"),
+    ],
+)
+def test_a_network_that_gives_no_probabilities_is_named(heard, message):
+    networks = {"CNN": hears("yes"), "MLP": lambda clip: heard}
+    with pytest.raises(ValueError, match=f"^MLP: {message}"):
+        interactive.RobustnessExplorer([tone()], ["yes"], GAIN, networks)
+    with pytest.raises(ValueError, match=f"^the network: {message}"):
+        interactive.ShiftExplorer([tone()], ["yes"], networks["MLP"])
+
+
+def test_a_word_is_drawn_as_it_is_written():
+    word = r"$\frac{$"  # as mathematics it is an error
+    heard = {word: 0.9, "$x$": 0.1}
+    explorer = interactive.RobustnessExplorer([tone()], [word], GAIN, {word: lambda clip: heard})
+    assert explorer.words.startswith(f"{word}, unchanged. {word}: {word} 90 %, right.")
+
+
+def test_a_word_that_the_network_does_not_know_has_no_place():
+    explorer = interactive.ShiftExplorer([tone()], ["odd"], hears("yes"))
+    assert explorer.words.endswith(f"The true word is none of {len(hears('yes')(tone()))}.")
+
+
 def test_an_error_of_a_network_is_said_and_goes_away():
     def predict(clip):
         return {"yes": 1.0} if clip.abs().max() > 0.1 else {}[0]
