@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import anywidget
 import ipywidgets
 import numpy as np
 import torch
+import traitlets
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import ArrayLike
 from PIL import Image
-from matplotlib.text import Text
 
 from course_utils import audio
 from course_utils.plotting.base import img, samples_of, taken_notes
@@ -93,10 +95,10 @@ def figure_image(figure: Figure, alt: str, moving: Sequence[Artist] = (), fine: 
     """
     figure.set_dpi(fine * DPI)
     taken_notes(figure)  # they are in `alt`, as far as they are to be said
-    if moving and figure in _still:
-        figure.canvas.restore_region(_still[figure])
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a word may hold a $
+    if moving and figure in _still:
+        figure.canvas.restore_region(_still[figure])
     else:
         for artist in moving:
             artist.set_visible(False)
@@ -144,6 +146,13 @@ def slider(
     return kind(value, min=low, max=high, step=step, description=name, continuous_update=False)
 
 
+class SliderNames(anywidget.AnyWidget):
+    """What a screen reader says of the sliders beside it, in their order."""
+
+    _esm = Path(__file__).with_name("names.js")
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+
 class Explorer:
     """A page that `_render` makes, and again when a control changes: it displays itself."""
 
@@ -163,6 +172,8 @@ class Explorer:
             control.style.description_width = f"{width:g}em"
             control.layout.width = f"min(100%, {width + 24:g}em)"
             control.observe(self._changed, "value")
+        named = [control.description for control in controls if control.has_trait("readout")]
+        silent = [*silent, SliderNames(names=named)]
         # Above what they change, beside each other where there is room: a hand on the slider, an
         # eye on the picture.
         show_widget(ipywidgets.Box([*controls, *silent], layout={"flex_flow": "row wrap"}))
