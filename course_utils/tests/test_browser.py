@@ -294,3 +294,16 @@ def test_explorers_fit_a_laptop_and_follow_the_sound(page):
     )
     page.restart_kernel()
     assert words_after(page, 0) == words_after(page, 1) == f'"{LOST}"'
+
+
+def test_a_player_moves_its_own_explorer_alone(page, lab):
+    notebook_of(lab.folder / "twice.ipynb", *EXPLORERS, EXPLORERS[1])
+    page.open("twice.ipynb")
+    page.run_all()
+    first, second = page.output(1), page.output(2)
+    second.locator("audio").evaluate("player => { player.currentTime = 0.3 }")
+    second.locator("img[alt^='Frame 6 (0.30 s)']").wait_for(timeout=10_000)
+    assert first.locator(".widget-readout").inner_text() == "20"
+    second.locator(".noUi-handle").press("ArrowLeft")
+    second.locator("img[alt^='Frame 5 (0.25 s)']").wait_for(timeout=10_000)
+    assert first.locator("audio").evaluate("player => player.currentTime") == 0
