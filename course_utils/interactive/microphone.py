@@ -26,6 +26,8 @@ MICROPHONE_ERRORS = {
     "Open the notebook there, or upload a file.",
     "KernelRestarted": "The kernel was restarted: run this cell again.",
     "NoAudio": "No sound arrived. Is the microphone muted? Press again, or upload a file.",
+    "FileTooLarge": "The file has more than 10 MB, too many for the way to the kernel. Cut it "
+    "shorter, or save it as MP3, and upload that.",
 }
 
 
@@ -52,6 +54,9 @@ class Recorder(anywidget.AnyWidget):
     messages = traitlets.Dict(MICROPHONE_ERRORS).tag(sync=True)
     seconds = traitlets.Float(1.5).tag(sync=True)
     status = traitlets.Unicode("Ready.").tag(sync=True)
+    upload = traitlets.Instance(ipywidgets.FileUpload, allow_none=True).tag(
+        sync=True, **ipywidgets.widget_serialization
+    )
 
     def __init__(
         self, on_audio: Callable[[torch.Tensor, int], None] | None = None, seconds: float = 1.5
@@ -135,6 +140,7 @@ class VoicePanel(Explorer):
         self.upload = ipywidgets.FileUpload(accept=",".join(audio.FORMATS))
         self.upload.tooltip = "Upload a recording: WAV, FLAC or MP3"
         self.upload.observe(self._uploaded, "value")
+        self.recorder.upload = self.upload  # whose files it looks at before they are sent
         self.forget_button = ipywidgets.Button(description=forget_label)
         self.forget_button.layout.width = "auto"
         self.forget_button.on_click(lambda _button: self.forget())

@@ -87,9 +87,22 @@ function render({model, el}) {
     meter.value = 0;
     show();
   };
+  // A larger message (10 MiB, tornado's) ends the connection, and no later upload is answered.
+  let upload;
+  const refuse = () => {
+    if (!upload.get("value").some(({size}) => size > 10e6)) return;
+    upload.set("value", []);
+    say(model.get("messages").FileTooLarge);
+  };
+  if (model.get("upload"))
+    model.widget_manager.get_model(model.get("upload").replace("IPY_MODEL_", "")).then(found => {
+      upload = found;
+      upload.on("change:value", refuse);
+    });
   model.on("change:status change:seconds", show);
   show();
   return () => {
+    upload?.off("change:value", refuse);
     model.off("change:status change:seconds", show);
     live.forEach(stream => stream.getTracks().forEach(track => track.stop()));
   };

@@ -236,6 +236,21 @@ def test_a_refused_microphone_is_told(lab):
         page.output(1).get_by_text("The microphone was refused").wait_for(timeout=20_000)
 
 
+def test_a_file_that_would_end_the_connection_is_refused(page, tmp_path):
+    page.open("widgets.ipynb")
+    page.run(1)
+    output = page.output(1)
+    sound = audio.write(tmp_path / "a.wav", torch.ones(1, 800), 16_000).read_bytes()
+    for content, words in (
+        (bytes(11_000_000), "The file has more than 10 MB"), (sound, "a.wav was used."),
+    ):
+        with page.page.expect_file_chooser() as chooser:
+            output.get_by_role("button", name="Upload (0)").click()
+        file = {"name": "a.wav", "mimeType": "audio/wav", "buffer": content}
+        chooser.value.set_files([file])
+        output.get_by_text(words).wait_for(timeout=20_000)
+
+
 def test_a_training_is_stopped_in_a_line_and_goes_on(page):
     page.open("training.ipynb")
     page.page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
