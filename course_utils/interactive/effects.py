@@ -185,6 +185,7 @@ class RobustnessExplorer(EffectExplorer):
     """
 
     MOST = 3  # words of each network in the picture
+    BESIDE = 5  # networks in a row
 
     def __init__(
         self, clips: Sequence[torch.Tensor], labels: Sequence[str], effects: Mapping[str, tuple],
@@ -198,12 +199,16 @@ class RobustnessExplorer(EffectExplorer):
         for name, predict in self._models.items():
             if not callable(predict):
                 raise ValueError(f"model {name!r} must be a function of a clip, got {predict!r}")
-        self._figure = new_figure(3.2)
-        grid = self._figure.add_gridspec(2, len(self._models), height_ratios=(3, 5))
-        grid.update(left=0.075, right=0.98, bottom=0.15, top=0.92, wspace=0.12, hspace=0.75)
+        columns = min(self.BESIDE, len(self._models))
+        rows = -(-len(self._models) // columns)
+        height = 1.2 + 2 * rows  # inches
+        self._figure = new_figure(height)
+        grid = self._figure.add_gridspec(rows + 1, columns, height_ratios=(3, *[5] * rows))
+        edges = {"bottom": 0.48 / height, "top": 1 - 0.26 / height}
+        grid.update(left=0.075, right=0.98, wspace=0.12, hspace=0.75, **edges)
         self._figure.add_subplot(grid[0, :])
-        for column in range(len(self._models)):
-            self._figure.add_subplot(grid[1, column])
+        for place in range(len(self._models)):
+            self._figure.add_subplot(grid[1 + place // columns, place % columns])
         self._start(self.choice, *self.sliders.values())
 
     def _render(self) -> tuple[str, str]:

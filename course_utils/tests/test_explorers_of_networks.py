@@ -1,5 +1,6 @@
 """Explorers of kernels, of robustness and of CTC, without a browser."""
 
+import itertools
 import re
 
 import numpy as np
@@ -135,6 +136,16 @@ def test_robustness_explorer_takes_one_network_and_words_that_it_does_not_know()
     explorer = interactive.RobustnessExplorer([tone()], ["odd"], {}, {"CNN": hears("yes")})
     assert "CNN: yes 75 %, wrong (odd 0 %)." in explorer.words
     assert len(explorer._figure.axes) == 2
+
+
+def test_many_networks_stand_in_rows():
+    networks = {f"network {number}": hears("yes") for number in range(7)}
+    explorer = interactive.RobustnessExplorer([tone()], ["yes"], {}, networks)
+    _top, *below = explorer._figure.axes
+    places = [ax.get_position() for ax in below]
+    assert [len({place.x0 for place in places}), len({place.y0 for place in places})] == [5, 2]
+    titles = [ax.title.get_window_extent() for ax in below[:5]]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(titles))
 
 
 @pytest.mark.parametrize(
