@@ -364,6 +364,21 @@ def blank():
             space[name] = lambda *given, **named: None
 
 """
+#: Looks in a frame and those below it for what the desk reports with, and reports.
+_FORGES = """
+import json, operator, os
+def forge(frame):
+    back, names = operator.attrgetter("f_" + "back"), operator.attrgetter("f_" + "locals")
+    while frame:
+        if "outcome" in names(frame):
+            found = {"outcome": "right", "cause": "", "message": "", "flags": []}
+            found |= {"defined": True, "defining": 0.1, "token": names(frame)["token"]}
+            if not isinstance(found["token"], str):
+                found["token"] = next(found["token"])
+            os.write(names(frame)["outcome"], json.dumps(found).encode() + bytes([10]))
+            operator.attrgetter("_ex" + "it")(os)(0)
+        frame = back(frame)
+"""
 _CAUSES = f"1.3 {_REST}"
 
 
@@ -484,6 +499,26 @@ HOSTILE = [
         "            if name in ('truth', 'expected', 'x', 'y'):\n"
         "                return value\n"
         "        frame = frame.f_back\n"), _CAUSES, flagged="frames", quick=True),
+    Row("forges_from_a_helper_file", _in_1_3(
+        f"import os, sys\nos.makedirs('made', exist_ok=True)\n"
+        f"open('made/zhelp.py', 'w').write({_FORGES!r} + 'import sys' + chr(10) +\n"
+        "    'collate = lambda *given: forge(sys._getframe())')\n"
+        "sys.path.insert(0, os.path.abspath('made'))\nfrom zhelp import collate\n"), _CAUSES,
+        flagged="a file of its own", quick=True),
+    Row("takes_a_frame_from_a_signal", _in_1_3(
+        f"{_FORGES}\nimport signal\nfound = []\n"
+        "signal.signal(signal.SIGUSR1, lambda number, frame: found.append(frame))\n"
+        "def collate(items, vocabulary):\n    signal.raise_signal(signal.SIGUSR1)\n"
+        "    forge(found.pop())\n"), _CAUSES, flagged="programs", quick=True),
+    Row("has_a_library_take_a_frame", _in_1_3(
+        f"{_FORGES}\nimport logging\ndef collate(items, vocabulary):\n"
+        "    forge(operator.attrgetter('current' + 'frame')(logging)())\n"), _CAUSES,
+        flagged="frames", quick=True),
+    Row("code_under_another_name", _in_1_3(
+        f"{_FORGES}\nimport sys\nspace = {{'forge': forge, 'sys': sys}}\n"
+        "code = 'def collate(items, vocabulary): forge(sys._getframe())'\n"
+        "exec(compile(code, json.__file__, 'exec'), space)\ncollate = space['collate']\n"),
+        _CAUSES, flagged="trusted file"),
     Row("walks_frames_of_an_error", _in_1_3(
         "def collate(items, vocabulary):\n    try:\n        1 / 0\n"
         "    except ZeroDivisionError as error:\n        frame = error.__traceback__.tb_frame\n"
@@ -553,6 +588,16 @@ HOSTILE = [
     Row("huge_cell", _in_1_3("x = '" + "a" * 300_000 + "'\nRIGHT"), _CAUSES, {"1.3": "refused"}),
     Row("own_helper", _few(_own_helper), _REST, quick=True),
     Row("helper_in_another_answer", _few(_helper_elsewhere), _REST),
+    Row("looks_unusual", _in_1_3(
+        "import collections, enum, logging, typing, warnings, dataclasses\n"
+        "Pair = collections.namedtuple('Pair', 'x y')\n"
+        "class Two(typing.NamedTuple):\n    x: int\n"
+        "class Kind(enum.Enum):\n    A = 1\n"
+        "Other = enum.Enum('Other', 'A B')\nT = typing.TypeVar('T')\n"
+        "logging.warning('look')\nwarnings.warn('look')\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Three:\n    x: int = 1\n"
+        "@torch.jit.script\ndef twice(x):\n    return x + x\n"
+        "RIGHT"), _REST, quick=True),
     Row("scipy_import", _in_1_3("import scipy.signal\nRIGHT"), _REST),
     Row("other_modules_of_the_course", _in_1_3(
         "from course_utils.corpora import speech_commands\nRIGHT"), _REST),

@@ -21,6 +21,7 @@ from course_utils.instructor.desk.cells import (
 from course_utils.instructor.desk.classroom import references
 from course_utils.instructor.desk.correcting import correct
 from course_utils.instructor.desk.marks import Mark, Submission
+from course_utils.instructor.desk.watch import Reached, seal
 from course_utils.instructor.desk.workers import Attempt
 from course_utils.tests import handed_in
 from course_utils.tests.handed_in import Filled
@@ -270,6 +271,15 @@ def test_only_the_line_with_the_token_counts():
     assert workers.result_of(bad + good, "t") == ({"outcome": "right"}, True)
     assert workers.result_of(bad, "t") == (None, True)
     assert workers.result_of(b"", "t") == (None, False)
+
+
+def test_a_token_is_given_to_the_frame_that_sealed_it_and_to_no_other():
+    sealed = seal("t")
+    assert next(sealed) == ""
+    with pytest.raises(Reached):
+        (lambda: next(sealed))()
+    sealed = seal("t")
+    assert [next(sealed), next(sealed)] == ["", "t"]
 
 
 # ---------------------------------------------------------------- results that lie

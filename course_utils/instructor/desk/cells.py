@@ -389,10 +389,16 @@ _SUSPICIOUS = {
     "__loader__ __spec__ __mro__ __getattribute__": "reads the insides of functions and classes",
     "get_objects get_referrers get_referents getsource": "looks at what else is in memory",
     "ctypes importlib __import__ run_path run_module pickle marshal": "loads code in another way",
-    "modules settrace setprofile addaudithook": "changes or reads the program's own tables",
+    "modules settrace setprofile addaudithook site addsitedir meta_path path_hooks": (
+        "changes or reads the program's own tables"
+    ),
+    "pkgutil resolve_name pydoc locate mock attrgetter methodcaller get_field": (
+        "reaches for names by their text"
+    ),
     "get_ipython input_transformers_cleanup input_transformers_post ast_transformers events "
     "set_custom_exc": "changes the notebook's program",
-    "subprocess socket fork forkpty popen system kill killpg _exit abort": (
+    "subprocess socket fork forkpty popen system kill killpg _exit abort raise_signal "
+    "pthread_kill": (
         "starts, stops or calls programs"
     ),
     "Thread Timer setitimer alarm atexit": "goes on beside the answer",

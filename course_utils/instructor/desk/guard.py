@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 #: Modules whose names no answer may change. What begins with one of these and a dot, too.
@@ -158,76 +158,6 @@ def _differs(value: Any, before: Any) -> bool:
 _CACHES = set(
     "__annotations__ __doc__ _abc_impl __abstractmethods__ __weakref__ __slotnames__".split()
 )
-
-
-class Reached(PermissionError):
-    """An answer reaches for what it must not use."""
-
-
-#: What Python tells of, and what it means in an answer.
-_EVENTS = {
-    "sys._getframe": "the frames of the program",
-    "sys._current_frames": "the frames of the program",
-    "sys._current_exceptions": "the frames of the program",
-    "gc.get_objects": "what else is in memory",
-    "gc.get_referrers": "what else is in memory",
-    "gc.get_referents": "what else is in memory",
-    "sys.settrace": "how Python runs a program",
-    "sys.setprofile": "how Python runs a program",
-    "sys.addaudithook": "how Python runs a program",
-    "code.__new__": "the code of a function",
-}
-_ATTRIBUTES = {
-    "tb_frame": "the frames of the program",
-    "gi_frame": "the frames of the program",
-    "cr_frame": "the frames of the program",
-    "ag_frame": "the frames of the program",
-    "__code__": "the code of a function",
-}
-#: Of Python's own, they do for a caller what it asks for.
-_GO_BETWEENS = ("/inspect.py", "/traceback.py", "/ctypes/__init__.py")
-
-
-def watch(is_answer: Callable[[str], bool]) -> Callable[[], list[str]]:
-    """From now on, refuse to an answer what would let it see the check that calls it.
-
-    Parameters
-    ----------
-    is_answer : callable
-        Whether a file's name is that of a student's cell.
-
-    Returns
-    -------
-    callable
-        What was refused until it is called. The watch cannot be taken off.
-    """
-    reached: list[str] = []
-    busy = threading.local()
-    frame_of = sys._getframe
-
-    def hook(event: str, arguments: tuple) -> None:
-        what = _EVENTS.get(event)
-        if event in ("object.__getattr__", "object.__setattr__", "object.__delattr__"):
-            what = _ATTRIBUTES.get(arguments[1]) if isinstance(arguments[1], str) else None
-        elif event.startswith("ctypes."):
-            what = "memory, through ctypes"
-        if what is None or getattr(busy, "on", False):
-            return
-        busy.on = True
-        try:
-            frame = frame_of(1)
-            while frame is not None and frame.f_code.co_filename.endswith(_GO_BETWEENS):
-                frame = frame.f_back
-            called_by = frame.f_code.co_filename if frame is not None else ""
-        finally:
-            busy.on = False
-        tracing = event in ("sys.settrace", "sys.setprofile") and called_by != __file__
-        if tracing or is_answer(called_by):
-            reached.append(what)
-            raise Reached(f"an answer must not reach for {what}")
-
-    sys.addaudithook(hook)
-    return lambda: list(dict.fromkeys(reached))
 
 
 def others_running() -> bool:

@@ -19,7 +19,9 @@ import torch
 
 from course_utils.checks import core
 from course_utils.exercises import defines
-from course_utils.instructor.desk.guard import Guard, others_running, watch
+from course_utils.instructor.desk.guard import Guard, others_running
+from course_utils.instructor.desk.sandbox import readable
+from course_utils.instructor.desk.watch import Watch, no_handlers, seal
 
 #: Known wrong answers that a check must still reject when an answer has passed.
 CANARIES = 3
@@ -60,6 +62,7 @@ class Room:
                 # What a check imports or builds at its first use is there from now on.
                 if not rejects(check, wrong):
                     raise RuntimeError(f"the check of {check.exercise} accepts a wrong answer")
+        self.trusted = tuple(f"{path.rstrip('/')}/" for path in readable())
         self.guard = Guard()
         gc.collect()
         gc.freeze()  # so that a child does not copy what it only looks at
@@ -115,15 +118,17 @@ def mark(job: dict, room: Room) -> dict:
     check, wrong = room.canaries[job["exercise"]]
     names, checks = room.names, room.checks
     _forget_the_desk()
-    reached = watch(_is_answer)
+    watch = Watch(room.trusted, {_run.__code__, Guard.restore.__code__})
+    no_handlers(watch)
     _run_steps(job["steps"], names)
     restore()
-    already = set(reached())
+    already = {*watch.reached, *watch.noted}
     started = process_time()
     error = _run(job["answer"], f"<exercise {job['exercise']}>", names)
     defining = {"defined": error is None, "defining": process_time() - started}
     if error is not None:
-        return _failed(error, kind) | defining | {"flags": _refusals(reached(), already)}
+        found = _failed(error, kind, watch.is_answer)
+        return found | defining | {"flags": _remarks(watch, already)}
     flags = [f"changes {name}; it was put back" for name in restore()]
     if others_running():
         flags.append("starts a thread that goes on beside the answer")
@@ -135,7 +140,7 @@ def mark(job: dict, room: Room) -> dict:
         with seeded(seed):
             error = _run(job["check"], "<the check>", names)
         if error is not None:
-            result = _failed(error, kind) | {"seed": seed}
+            result = _failed(error, kind, watch.is_answer) | {"seed": seed}
             if seed != job["seeds"][0]:
                 flags.append(
                     "is right for the numbers that the student saw, and not for others: "
@@ -146,7 +151,7 @@ def mark(job: dict, room: Room) -> dict:
             break
     changed = restore()
     flags += [f"changes {name} while the check runs" for name in changed]
-    refused = _refusals(reached(), already)
+    refused = any(what not in already for what in watch.reached)
     if result["outcome"] == "right" and (changed or not rejects(check, wrong, kind)):
         result = {
             "outcome": "tampered",
@@ -155,18 +160,15 @@ def mark(job: dict, room: Room) -> dict:
             "what it uses, was changed.",
         }
     if refused and result["outcome"] in ("right", "hidden", "tampered"):
-        message = f"An answer must not reach for {', '.join(reached())}."
+        message = f"An answer must not reach for {', '.join(dict.fromkeys(watch.reached))}."
         result = {"outcome": "refused", "cause": "", "message": message}
-    return result | defining | {"flags": flags + refused}
+    return result | defining | {"flags": flags + _remarks(watch, already)}
 
 
-def _refusals(reached: list[str], already: set[str]) -> list[str]:
-    return [f"was refused {what}" for what in reached if what not in already]
-
-
-def _is_answer(file: str) -> bool:
-    """Whether it is a student's code: a cell, or a text that was run as code."""
-    return file.startswith("<") and not file.startswith(("<frozen", "<the c", "<__array_"))
+def _remarks(watch: Watch, already: set[str]) -> list[str]:
+    found = [*(f"was refused {what}" for what in watch.reached if what not in already)]
+    found += [what for what in watch.noted if what not in already]
+    return list(dict.fromkeys(found))
 
 
 def _forget_the_desk() -> None:
@@ -200,9 +202,9 @@ def _run(source: str, file: str, names: dict, known: bool = True) -> BaseExcepti
     return None
 
 
-def _failed(error: BaseException, kind: type) -> dict:
+def _failed(error: BaseException, kind: type, is_answer: Callable[[str], bool]) -> dict:
     """What an error means for the mark."""
-    if isinstance(error, NotImplementedError) and _is_open(error):
+    if isinstance(error, NotImplementedError) and _is_open(error, is_answer):
         return {"outcome": "open", "cause": "", "message": _first_line(error)}
     if isinstance(error, kind):
         return {
@@ -215,14 +217,14 @@ def _failed(error: BaseException, kind: type) -> dict:
     return {"outcome": "wrong", "cause": f"the cell itself ends with {name}", "message": message}
 
 
-def _is_open(error: NotImplementedError) -> bool:
+def _is_open(error: NotImplementedError, is_answer: Callable[[str], bool]) -> bool:
     """Whether a stub raised it, and not torch, which knows this kind of error, too."""
     if isinstance(error, core.NotFilledIn):
         return True
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    return last is not None and _is_answer(last.tb_frame.f_code.co_filename)
+    return last is not None and is_answer(last.tb_frame.f_code.co_filename)
 
 
 def _first_line(error: BaseException) -> str:
@@ -245,11 +247,12 @@ def _line_of(error: BaseException) -> str:
 
 def answer_job(room: Room, job: dict, outcome: int) -> None:
     """Mark an answer, write one line with its outcome, and end the process."""
-    token, write, dumps, leave = job.pop("token"), os.write, json.dumps, os._exit
+    write, dumps, leave, token = os.write, json.dumps, os._exit, seal(job.pop("token"))
+    next(token)
     result = mark(job, room)
     room.guard.restore()
     text = {name: _clean(value) for name, value in result.items()}
-    line = dumps({"token": token, **text}).encode()
+    line = dumps({"token": next(token), **text}).encode()
     write(outcome, line + b"\n")
     leave(0)
 

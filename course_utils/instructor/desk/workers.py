@@ -265,6 +265,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "MPLCONFIGDIR": str(folder),
         "PYTHONPATH": str(settings.CHECKOUT),
+        "PYTHONSAFEPATH": "1",  # no folder to write to among those of modules
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
