@@ -92,6 +92,7 @@ def test_magics_are_left_out_of_an_answer():
         "checks.mlp(checks)",
         "@checks.mlp\nclass A: pass",
         "import importlib\nimportlib.import_module('course_utils.checks.core')",
+        "f('course_utils.' + 'checks.stage1.data')",
     ],
 )
 def test_what_an_answer_must_not_use_is_refused(source):
@@ -129,6 +130,21 @@ def test_what_a_notebook_does_anyway_is_not_refused(source):
         ("get_ipython()", "notebook's program"),
         ("from ctypes import CDLL", "another way"),
         ("open('labsolutions/x')", "solutions"),
+        ("f('__glo' + 'bals__')", "insides"),
+        ("f(f'__glo{\"bals__\"}')", "insides"),
+        ("f(''.join(['f_', 'back']))", "frames"),
+        ("f('__wrapped__.__globals__')", "insides"),
+        ("match x:\n    case object(__globals__=y): pass", "insides"),
+        ("functools.reduce(getattr, names, x)", "by their text"),
+        ("getattr(x, name)", "by their text"),
+        ("operator.attrgetter(name)(x)", "by their text"),
+        ("from operator import methodcaller", "by their text"),
+        ("string.Formatter().get_field('0.x', [y], {})", "by their text"),
+        ("pkgutil.resolve_name(name)", "by their text"),
+        ("import pydoc", "by their text"),
+        ("from unittest import mock", "by their text"),
+        ("import site\nsite.addsitedir('x')", "tables"),
+        ("sys.path.insert(0, 'x')", "tables"),
     ],
 )
 def test_what_is_worth_a_look_is_pointed_out(source, what):
@@ -141,6 +157,7 @@ def test_what_is_worth_a_look_is_pointed_out(source, what):
         "model.eval()\npattern = re.compile('x')",
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.layer = nn.Linear(2, 3)",
+        "x = getattr(y, 'size')\nprint('open modules and events: ' + 'a mock')",
         "model.weight.data = x\noptimiser.param_groups[0]['lr'] = 1.0",
     ],
 )

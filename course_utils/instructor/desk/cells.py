@@ -375,10 +375,29 @@ def forbidden(tree: ast.AST, stage: Stage) -> list[str]:
     for node in ast.walk(tree):
         if getattr(node, "attr", "") in _CLOSED and _last_name(node.value) == "course_utils":
             found.append(f"reaches into course_utils.{node.attr} (line {node.lineno})")
-        text = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and _CLOSED_NAME.fullmatch(text):
+        text = _text(node)
+        if text is not None and _CLOSED_NAME.fullmatch(text):
             found.append(f"names {text} (line {node.lineno})")
     return list(dict.fromkeys(found))
+
+
+def _text(node: ast.AST) -> str | None:
+    """A text, also one that is put together from others on the spot."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    parts: list[ast.AST] = []
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [node.left, node.right]
+    elif isinstance(node, ast.JoinedStr):
+        parts = [getattr(value, "value", value) if isinstance(value, ast.FormattedValue) else value
+                 for value in node.values]
+    elif isinstance(node, ast.Call) and _last_name(node.func) == "join" and node.args:
+        given = [getattr(node.func, "value", node), *getattr(node.args[0], "elts", [node])]
+        texts = [part.value for part in given if isinstance(part, ast.Constant)]
+        whole = len(texts) == len(given) and all(isinstance(part, str) for part in texts)
+        return texts[0].join(texts[1:]) if whole else None
+    found = [_text(part) for part in parts]
+    return "".join(found) if found and None not in found else None
 
 
 #: Names that no answer needs, and what they are for.
@@ -389,10 +408,10 @@ _SUSPICIOUS = {
     "__loader__ __spec__ __mro__ __getattribute__": "reads the insides of functions and classes",
     "get_objects get_referrers get_referents getsource": "looks at what else is in memory",
     "ctypes importlib __import__ run_path run_module pickle marshal": "loads code in another way",
-    "modules settrace setprofile addaudithook site addsitedir meta_path path_hooks": (
+    "modules settrace setprofile addaudithook addsitedir meta_path path_hooks": (
         "changes or reads the program's own tables"
     ),
-    "pkgutil resolve_name pydoc locate mock attrgetter methodcaller get_field": (
+    "pkgutil resolve_name pydoc mock attrgetter methodcaller get_field": (
         "reaches for names by their text"
     ),
     "get_ipython input_transformers_cleanup input_transformers_post ast_transformers events "
@@ -416,16 +435,18 @@ def suspicious(tree: ast.AST, stage: Stage) -> list[str]:
     modules = {names_given(node)[0] for line in stage.imports for node in ast.parse(line).body}
     modules |= {names_given(node)[0] for line in imports_of(tree) for node in ast.parse(line).body}
     found = []
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
-        name = _last_name(node)
-        if isinstance(node, ast.alias | ast.ImportFrom):
-            parts = (getattr(node, "name", None) or getattr(node, "module", None) or "").split(".")
-            name = parts[0] if parts[0] in _BY_NAME else parts[-1]
-        if name in _BY_NAME:
+        name = next((name for name in _names(node) if name in _BY_NAME), "")
+        if name:
             found.append(f"{_BY_NAME[name]} ({name}, line {line})")
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _CALLED:
             found.append(f"{_CALLED[node.func.id]} ({node.func.id}, line {line})")
+        elif _gets_by_text(node, called):
+            found.append(f"reaches for names by their text (getattr, line {line})")
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.path":
+            found.append(f"changes or reads the program's own tables (sys.path, line {line})")
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
             root = node.value
             while isinstance(root, ast.Attribute):
@@ -435,3 +456,24 @@ def suspicious(tree: ast.AST, stage: Stage) -> list[str]:
         elif isinstance(node, ast.Constant) and "labsolutions" in str(node.value):
             found.append(f"looks for the solutions (line {line})")
     return list(dict.fromkeys(found))
+
+
+def _names(node: ast.AST) -> list[str]:
+    """The names that a node stands for, also as a text that could become one."""
+    if isinstance(node, ast.alias | ast.ImportFrom):
+        name = getattr(node, "name", None) or getattr(node, "module", None) or ""
+        return [name.split(".")[0], name.split(".")[-1]]
+    if isinstance(node, ast.MatchClass):
+        return node.kwd_attrs
+    text = _text(node)
+    if text is not None:
+        parts = text.split(".")  # words stand in texts anyway; what is in no word is meant
+        return [part for part in parts if "_" in part or not isinstance(node, ast.Constant)]
+    return [_last_name(node)]
+
+
+def _gets_by_text(node: ast.AST, called: set[ast.AST]) -> bool:
+    """Whether getattr is asked for a name that only a run would tell, or is handed on."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr":
+        return len(node.args) > 1 and not isinstance(node.args[1], ast.Constant)
+    return isinstance(node, ast.Name) and node.id == "getattr" and node not in called
