@@ -20,10 +20,11 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+from filelock import Timeout
 from tqdm.auto import tqdm
 
 from course_utils.exercises import NotebookError
-from course_utils.files import disk_error
+from course_utils.files import disk_error, locked
 from course_utils.instructor.desk import outputs, sandbox, stages, submissions
 from course_utils.instructor.desk.cells import UnreadableError, cells_in, load, stage_of
 from course_utils.instructor.desk.classroom import (
@@ -59,8 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        with tempfile.TemporaryDirectory(prefix="course-intake-") as scratch:
-            return _grade(options, Path(scratch))
+        _look_at(options)
+        scratch = tempfile.TemporaryDirectory(prefix="course-intake-")
+        with scratch, locked(options.out, 0):
+            return _grade(options, Path(scratch.name))
+    except Timeout:
+        print(f"Another run is at work in {options.out}: wait for it to end.", file=sys.stderr)
+        return USAGE
     except (
         _Wrong, NoSandboxError, NotebookError, LedgerError, submissions.SubmissionsError
     ) as error:
@@ -76,6 +82,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _look_at(options: argparse.Namespace) -> None:
+    """What is wrong with the command is said before an hour of marking."""
+    if options.worksheet is not None and not options.worksheet.is_file():
+        raise _Wrong(f"--worksheet: there is no file {options.worksheet}.")
+    if options.out.resolve().is_relative_to(options.submissions.resolve()):
+        raise _Wrong(f"--out: {options.out} lies inside what was handed in; name a folder beside.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.files import locked
 from course_utils.instructor import grade
 from course_utils.instructor.desk import classroom, ledger, sandbox, stages
 from course_utils.instructor.desk.marks import OUTCOMES, Submission, key_of
@@ -372,3 +373,15 @@ def test_python_in_a_folder_of_roots_is_readable_to_who_runs_submissions(tmp_pat
     assert text == "VALUE = 1"
     if sandbox.OWN_FILES in held:
         assert user == rules.user
+
+
+def test_what_is_wrong_with_the_command_is_said_first(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    assert run(folder, out, "--worksheet", str(tmp_path / "no.csv")) == grade.USAGE
+    assert "no.csv" in capsys.readouterr().err
+    assert run(folder, folder / "marks") == grade.USAGE
+    assert "inside" in capsys.readouterr().err
+    with locked(out):
+        assert run(folder, out) == grade.USAGE
+    assert "Another run" in capsys.readouterr().err
