@@ -11,19 +11,16 @@ import sysconfig
 import textwrap
 import traceback
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import IPython
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_utils.checks import progress
 from course_utils.checks.state import Snapshot, misplaced_switch, own_chances
@@ -91,9 +88,19 @@ def fail(expected: Any, got: Any, cause: str) -> None:
     raise CheckFailed(str(expected), str(got), cause)
 
 
-def passed(message: str) -> None:
-    """Print the one line of a check that passed."""
-    print(f"Passed: {message}")
+def passed(message: str, remark: str = "") -> None:
+    """Print the one line of a check that passed, with a remark on how."""
+    global _remark
+    _remark = remark
+    print(f"Passed: {message}{'. ' * bool(remark)}{remark}")
+
+
+def remark() -> str:
+    """The remark of the check that passed last."""
+    return _remark
+
+
+_remark = ""
 
 
 # ---------------------------------------------------------------- calling an answer
@@ -234,61 +241,6 @@ def method(answer: Any, name: str) -> Callable:
         cause = f"def {name}(self, ...) stands inside the class, further in than its head"
         fail(f"a method {name}", "none", cause)
     return found
-
-
-class _Library(TorchFunctionMode):
-    """Fails at a function of torch's, called by its name in Python."""
-
-    def __init__(self, refuse: Callable[[str], None]):
-        super().__init__()
-        self.refuse = refuse
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.refuse(getattr(func, "__name__", ""))
-        return func(*args, **(kwargs or {}))
-
-
-class _Kernels(TorchDispatchMode):
-    """Fails at an operation of torch's, whichever function it is reached by."""
-
-    def __init__(self, refuse: Callable[[str], None]):
-        super().__init__()
-        self.refuse = refuse
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.refuse(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def by_hand(expected: str, forbidden: str, operations: Iterable[str]) -> Iterator[None]:
-    """While it is open, an operation of torch's with such a name in it is a failed check.
-
-    Parameters
-    ----------
-    expected : str
-        What to do instead, such as ``"loops of your own"``.
-    forbidden : str
-        What was called, in the words of the task.
-    operations : iterable of str
-        Parts of the names of functions and of kernels: ``"conv"`` is in conv1d and convolution.
-    """
-
-    def refuse(name: str) -> None:
-        if any(operation in name for operation in operations):
-            cause = f"{name} does it for you: the exercise is to do it by hand, once"
-            fail(expected, forbidden, cause)
-
-    def refused(*arguments: Any, **named: Any) -> None:
-        refuse("convolve")
-
-    with ExitStack() as stack:
-        for place in ("numpy.convolve", "numpy.correlate"):
-            if any(operation in "convolve" for operation in operations):
-                stack.enter_context(mock.patch(place, refused))
-        stack.enter_context(_Library(refuse))
-        stack.enter_context(_Kernels(refuse))
-        yield
 
 
 # ---------------------------------------------------------------- the frame of a check

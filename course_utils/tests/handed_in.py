@@ -519,6 +519,19 @@ HOSTILE = [
         "code = 'def collate(items, vocabulary): forge(sys._getframe())'\n"
         "exec(compile(code, json.__file__, 'exec'), space)\ncollate = space['collate']\n"),
         _CAUSES, flagged="trusted file"),
+    Row("leaves_a_mode_on", _in_1_3(
+        "from torch.overrides import TorchFunctionMode\n"
+        "class Blind(TorchFunctionMode):\n"
+        "    def __torch_function__(self, function, types, args=(), kwargs=None):\n"
+        "        if getattr(function, '__name__', '') in ('le', '__le__'):\n"
+        "            return torch.tensor(True)\n"
+        "        return function(*args, **(kwargs or {}))\n"
+        "Blind().__enter__()\nRIGHT"), _CAUSES, {"1.3": "tampered"}, flagged="a mode of torch",
+        quick=True),
+    Row("puts_a_kernel_in", _in_1_3(
+        "library = torch.library.Library('aten', 'IMPL')\n"
+        "library.impl('trace', lambda x: x, 'CPU')\nRIGHT"), _CAUSES, {"1.3": "tampered"},
+        flagged="a kernel for"),
     Row("walks_frames_of_an_error", _in_1_3(
         "def collate(items, vocabulary):\n    try:\n        1 / 0\n"
         "    except ZeroDivisionError as error:\n        frame = error.__traceback__.tb_frame\n"

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from course_utils.checks import core, state
 from course_utils.checks.agree import agree, gradients_arrive, same, same_in_both_modes
 from course_utils.checks.core import CheckFailed, check
+from course_utils.checks.unaided import by_hand
 
 
 def cause_of(function, *arguments, **named):
@@ -338,14 +340,16 @@ X, KERNEL = torch.ones(1, 1, 8), torch.ones(1, 1, 3)
     ],
 )  # fmt: skip
 def test_by_hand_is_by_hand_whatever_the_door(call, operations):
-    with core.by_hand("loops", "a library", ["lin spaced"]):
+    with by_hand("loops", "a library", ["lin spaced"]):
         call()
-    with pytest.raises(CheckFailed, match="by hand"), core.by_hand("loops", "a lib", operations):
+    with pytest.raises(CheckFailed, match="by hand"), by_hand("loops", "a lib", operations):
         call()
 
 
 def test_arithmetic_is_allowed():
-    with core.by_hand("loops", "a library's convolution", ["conv"]):
+    with pytest.raises(CheckFailed, match="thread"), by_hand("loops", "a lib", []):
+        ThreadPoolExecutor(1).submit(len, "")
+    with by_hand("loops", "a library's convolution", ["conv"]):
         assert (X[..., :3] * KERNEL).sum() == 3
 
 

@@ -16,7 +16,6 @@ from course_utils.checks.agree import agree, gradients_arrive, same, same_in_bot
 from course_utils.checks.core import (
     CheckFailed,
     are_logits,
-    by_hand,
     call,
     chance,
     check,
@@ -26,6 +25,7 @@ from course_utils.checks.core import (
     passed,
     same_shape,
 )
+from course_utils.checks.unaided import by_hand
 
 # 1.4 - The multilayer perceptron
 
@@ -213,7 +213,7 @@ def log_softmax_and_nll(log_softmax: Callable, nll_loss: Callable) -> None:
     agree(theirs, _loss_by_hand, cases, _LOSS_MISTAKES[1], otherwise, 1e-6, "a loss")
     _gradient_of_the_loss(log_softmax, nll_loss, logits, labels)
     remark = _done_by_torch(log_softmax, logits)
-    passed(f"equal to arithmetic by hand, also at logits of 1000{remark}")
+    passed("equal to arithmetic by hand, also at logits of 1000", remark)
 
 
 def _as_double(answer: Callable) -> Callable:
@@ -250,5 +250,5 @@ def _done_by_torch(log_softmax: Callable, logits: Tensor) -> str:
         with by_hand("exp, log, sum and max", "torch's own", names):
             log_softmax(logits.clone())
     except CheckFailed:
-        return ". torch did the work: now try it with exp, log, sum and max, as the task asks"
+        return "torch did the work: now try it with exp, log, sum and max, as the task asks"
     return ""

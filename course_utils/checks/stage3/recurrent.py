@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from course_utils.checks.agree import agree, gradients_arrive, same
-from course_utils.checks.core import by_hand, call, chance, check, fail, generator, holds, passed
+from course_utils.checks.core import call, chance, check, fail, generator, holds, passed
+from course_utils.checks.unaided import by_hand
 
 # 3.8 - The cell of an LSTM
 

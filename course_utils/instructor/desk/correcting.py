@@ -117,6 +117,7 @@ def _run(
     mark.outcome, mark.cause = done.result["outcome"], done.result["cause"]
     mark.message = done.result["message"]
     mark.flags += [f"the answer {flag}" for flag in done.result["flags"]]
+    mark.notes += done.result.get("notes", [])
     if done.result["defined"] and done.result["defining"] < SLOW:
         ran.add(exercise)
 

@@ -9,6 +9,9 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from torch.utils._device import DeviceContext
+
 #: Modules whose names no answer may change. What begins with one of these and a dot, too.
 _ROOTS = ("course_utils", "torch.nn", "torch.optim", "torch.utils.data", "numpy.random")
 _MODULES = (
@@ -18,7 +21,7 @@ _MODULES = (
     *("IPython", "inspect", "types", "numbers", "linecache", "json", "json.encoder", "os", "sys"),
 )
 #: What changes while a check runs, or the first time that something is used.
-_ALIVE = {"_frame", "_seed", "__builtins__", "__warningregistry__", "__annotations__"}
+_ALIVE = {"_frame", "_seed", "_remark", "__builtins__", "__warningregistry__", "__annotations__"}
 #: Whose classes are watched, too.
 _HOMES = ("torch", "course_utils", "json", "contextlib", "functools", "unittest")
 _OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__")
@@ -158,6 +161,21 @@ def _differs(value: Any, before: Any) -> bool:
 _CACHES = set(
     "__annotations__ __doc__ _abc_impl __abstractmethods__ __weakref__ __slotnames__".split()
 )
+
+
+_C = torch._C
+_COUNT = _C._len_torch_function_stack, _C._len_torch_dispatch_stack
+_AT = _C._get_function_stack_at
+
+
+def left_on() -> list[str]:
+    """What stands between each call and torch: modes, and kernels put in place of torch's own."""
+    modes = [type(_AT(place)) for place in range(_COUNT[0]())]
+    found = ["a mode of torch's" for kind in modes if kind is not DeviceContext]
+    found += ["a mode of torch's kernels"] * _COUNT[1]()
+    own = sorted(name for name in torch.library._impls if name.startswith("aten"))
+    # Shapes without numbers, which torch itself registers when it is first asked to compile.
+    return found + [f"a kernel for {name}" for name in own if not name.endswith("Meta")]
 
 
 def others_running() -> bool:

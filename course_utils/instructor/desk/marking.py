@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from course_utils.checks import core
+from course_utils.checks.unaided import by_hand
 from course_utils.exercises import defines
-from course_utils.instructor.desk.guard import Guard, others_running
+from course_utils.instructor.desk.guard import Guard, left_on, others_running
 from course_utils.instructor.desk.sandbox import readable
 from course_utils.instructor.desk.watch import Watch, no_handlers, seal
 
@@ -56,7 +57,7 @@ class Room:
                 wrong = [answers for _, answers in itertools.islice(core.replays(check), CANARIES)]
                 self.canaries[check.exercise] = (check, wrong)
         with contextlib.redirect_stdout(None):
-            with core.by_hand("", "", []):  # torch completes these classes when they are first used
+            with by_hand("", "", []):  # torch completes these classes when they are first used
                 torch.zeros(1)
             for check, wrong in self.canaries.values():
                 # What a check imports or builds at its first use is there from now on.
@@ -120,6 +121,7 @@ def mark(job: dict, room: Room) -> dict:
     _forget_the_desk()
     watch = Watch(room.trusted, {_run.__code__, Guard.restore.__code__})
     no_handlers(watch)
+    before = left_on()
     _run_steps(job["steps"], names)
     restore()
     already = {*watch.reached, *watch.noted}
@@ -159,6 +161,15 @@ def mark(job: dict, room: Room) -> dict:
             "message": "The check does not reject wrong answers any more: something in it, or in "
             "what it uses, was changed.",
         }
+    switched = [what for what in left_on() if what not in before]
+    flags += [f"leaves on {what}" for what in switched]
+    if switched and result["outcome"] in ("right", "hidden"):
+        message = f"Left on: {', '.join(switched)}. The check did not see torch's own results."
+        result = {"outcome": "tampered", "cause": "", "message": message}
+    if result["outcome"] == "tampered" and not flags:
+        flags.append("made the check accept wrong answers")
+    if result["outcome"] == "right" and core.remark():
+        result["notes"] = [core.remark()]
     if refused and result["outcome"] in ("right", "hidden", "tampered"):
         message = f"An answer must not reach for {', '.join(dict.fromkeys(watch.reached))}."
         result = {"outcome": "refused", "cause": "", "message": message}
@@ -214,6 +225,9 @@ def _failed(error: BaseException, kind: type, is_answer: Callable[[str], bool]) 
         }
     name, line = type(error).__name__, _line_of(error)
     message = f"{name}: {_first_line(error)}{line}"
+    if not isinstance(error, Exception):  # SystemExit, for example
+        cause = "your code ends the program: leave a function with return, not with exit()"
+        return {"outcome": "wrong", "cause": cause, "message": message}
     return {"outcome": "wrong", "cause": f"the cell itself ends with {name}", "message": message}
 
 
