@@ -611,6 +611,9 @@ HOSTILE = [
         "@dataclasses.dataclass(frozen=True)\nclass Three:\n    x: int = 1\n"
         "@torch.jit.script\ndef twice(x):\n    return x + x\n"
         "RIGHT"), _REST, quick=True),
+    Row("loads_in_a_worker", _in_1_3(
+        "from torch.utils.data import DataLoader\nlist(DataLoader([1, 2], num_workers=1))\n"
+        "torch.set_default_device('cpu')\nRIGHT"), _REST),
     Row("scipy_import", _in_1_3("import scipy.signal\nRIGHT"), _REST),
     Row("other_modules_of_the_course", _in_1_3(
         "from course_utils.corpora import speech_commands\nRIGHT"), _REST),

@@ -248,6 +248,19 @@ def test_how_a_process_ended_is_told(ended, outcome):
     assert mark.message
 
 
+def test_what_a_check_remarks_becomes_a_note():
+    stage = handed_in.stage(1)
+    attempt, _ = attempts({})
+
+    def remarks(job, limit):
+        done = attempt(job, limit)
+        done.result["notes"] = ["by torch"] if job["exercise"] == "1.5" else []
+        return done
+
+    marks = correct(references(stage), stage, [0], remarks)
+    assert marks["1.5"].notes == ["by torch"]
+
+
 def test_a_submission_of_loops_ends():
     stage = handed_in.stage(4)
     attempt, jobs = attempts(dict.fromkeys(stage.exercises, "time"))

@@ -22,6 +22,7 @@ _MODULES = (
 )
 #: What changes while a check runs, or the first time that something is used.
 _ALIVE = {"_frame", "_seed", "_remark", "__builtins__", "__warningregistry__", "__annotations__"}
+_ALIVE |= {"_SIGCHLD_handler_set"}
 #: Whose classes are watched, too.
 _HOMES = ("torch", "course_utils", "json", "contextlib", "functools", "unittest")
 _OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__")

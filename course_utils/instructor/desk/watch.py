@@ -168,7 +168,7 @@ class Watch:
         if frame is None or not self._any_answer(frame):
             return ""
         file = str(frame.f_locals.get("bytecode_path"))
-        known = frame.f_code.co_filename.startswith("<frozen") and file.startswith(self._trusted)
+        known = frame.f_code.co_filename.startswith("<frozen") and not self.is_answer(file)
         return "" if known and bytes(arguments[0]) == _bytes_of(file)[16:] else _FORGED
 
     def _opened(self, arguments: tuple, frame: types.FrameType | None) -> str:
@@ -209,7 +209,8 @@ def no_handlers(watch: Watch) -> None:
     kept = signal.SIG_DFL
 
     def refuse(number: int, handler: Any) -> Any:
-        if callable(handler) and handler is not kept:
+        torchs = str(getattr(handler, "__module__", "")).startswith("torch.")
+        if callable(handler) and handler is not kept and not torchs:
             watch.noted.append("sets a handler of signals; it was not set")
         return kept
 
