@@ -223,11 +223,11 @@ def seal(token: str) -> Generator[str, None, None]:
 
     Examples
     --------
-    >>> sealed = seal("secret")
-    >>> next(sealed)
-    ''
-    >>> next(sealed)
-    'secret'
+    >>> def both():
+    ...     sealed = seal("secret")
+    ...     return next(sealed), next(sealed)
+    >>> both()
+    ('', 'secret')
     """
     frame_of = sys._getframe
     home = frame_of(1)
