@@ -526,7 +526,8 @@ HOSTILE = [
         "        if getattr(function, '__name__', '') in ('le', '__le__'):\n"
         "            return torch.tensor(True)\n"
         "        return function(*args, **(kwargs or {}))\n"
-        "Blind().__enter__()\nRIGHT"), _CAUSES, {"1.3": "tampered"}, flagged="a mode of torch",
+        "Blind().__enter__()\nRIGHT"), f"1.4 {_CAUSES}", {"1.3": "tampered"},
+        flagged="a mode of torch",
         quick=True),
     Row("puts_a_kernel_in", _in_1_3(
         "library = torch.library.Library('aten', 'IMPL')\n"

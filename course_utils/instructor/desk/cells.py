@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from pathlib import Path
 from course_utils.exercises import defines, names_given, predictions, texts, without_magics
 from course_utils.instructor.desk.stages import Stage, imports_of, names_of
 
+#: Python counts the depth of syntax trees once for all threads: two that parse at a time may end in
+#: "AST constructor recursion depth mismatch".
+PARSING = threading.RLock()
 #: A cell with more characters holds data, not an answer.
 LONGEST_CELL = 200_000
 
@@ -163,6 +167,11 @@ def understand(cells: list[Cell], stage: Stage) -> Reading:
 
 def plain(source: str) -> str:
     """A cell in plain Python, without its magics; as it is where that does not help."""
+    with PARSING:
+        return _plain(source)
+
+
+def _plain(source: str) -> str:
     try:
         ast.parse(source)
         return source

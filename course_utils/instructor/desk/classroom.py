@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.instructor.desk.cells import (
+    PARSING,
     Cell,
     Reading,
     UnreadableError,
@@ -91,7 +92,8 @@ def mark_paper(paper: Paper, stage: Stage, seeds: list[int], worker: Worker) -> 
         reading = Reading()
     else:
         try:
-            reading = _read(handed_in.path, stage)
+            with PARSING:
+                reading = _read(handed_in.path, stage)
         except UnreadableError as error:
             marked.status, marked.reason = "unreadable", str(error)
             reading = Reading()
