@@ -475,10 +475,10 @@ HOSTILE = [
         _CAUSES, flagged="insides"),
     Row("looks_for_oracles_in_modules", _in_1_3(
         "import sys\nfound = sys.modules['course_utils.' + 'checks.stage1.data']\nRIGHT"),
-        _REST, flagged="tables"),  # gets round what is refused, and is pointed out
+        _CAUSES, {"1.3": "refused"}),
     Row("imports_oracles_in_pieces", _in_1_3(
-        "found = __import__('course_utils.' + 'checks.stage1.data')\nRIGHT"), _REST,
-        flagged="another way"),
+        "found = __import__('course_utils.' + 'checks.stage1.data')\nRIGHT"), _CAUSES,
+        {"1.3": "refused"}),
     Row("reads_the_checks", _in_1_3(
         "import course_utils\nfrom pathlib import Path\n"
         "text = Path(course_utils.__file__).with_name('checks').joinpath('core.py').read_text()\n"
@@ -531,8 +531,8 @@ HOSTILE = [
         quick=True),
     Row("puts_a_kernel_in", _in_1_3(
         "library = torch.library.Library('aten', 'IMPL')\n"
-        "library.impl('trace', lambda x: x, 'CPU')\nRIGHT"), _CAUSES, {"1.3": "tampered"},
-        flagged="a kernel for"),
+        "library.impl('trace', lambda x: x, 'CPU')\nRIGHT"), f"1.4 {_CAUSES}",
+        {"1.3": "tampered"}, flagged="a kernel for"),
     Row("walks_frames_of_an_error", _in_1_3(
         "def collate(items, vocabulary):\n    try:\n        1 / 0\n"
         "    except ZeroDivisionError as error:\n        frame = error.__traceback__.tb_frame\n"
