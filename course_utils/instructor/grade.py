@@ -205,7 +205,10 @@ def _say_what_there_is(out: Path, ledger: Ledger) -> None:
         bool(item.flags or any(mark.flags for mark in item.marks.values())) for item in marked
     )
     failed = [item for item in marked if item.status == "failed"]
+    lost = [item for item in marked if item.status not in ("marked", "failed")]
     print(f"{out / 'report.html'}: {len(marked)} submissions, {flagged} with something to look at.")
+    if lost:
+        print(f"{len(lost)} have no notebook that could be marked ({lost[0].reason}).")
     if failed:
         print(f"{len(failed)} were not marked ({failed[0].reason}); the same command tries again.")
 

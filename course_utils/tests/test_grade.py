@@ -290,6 +290,12 @@ def test_bad_input_is_told_in_a_line(tmp_path, capsys, three):
     assert not Path(out).exists()
 
 
+def test_notebooks_of_another_stage_are_counted_aloud(three, tmp_path, capsys):
+    assert run(three[0], tmp_path / "out", stage=2) == 0
+    said = capsys.readouterr().out
+    assert "have no notebook that could be marked (This is a notebook of stage 1.)" in said
+
+
 def test_a_folder_of_another_stage_is_left_alone(three, tmp_path, capsys):
     Filled(2, []).write(tmp_path / "two" / "ada")
     before = (three[1] / ledger.FILE).read_bytes()

@@ -155,6 +155,7 @@ def test_what_is_worth_a_look_is_pointed_out(source, what):
     "source",
     [
         "model.eval()\npattern = re.compile('x')",
+        "sizes = [layer.weight.shape for layer in model.modules()]",
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.layer = nn.Linear(2, 3)",
         "x = getattr(y, 'size')\nprint('open modules and events: ' + 'a mock')",

@@ -448,7 +448,7 @@ def suspicious(tree: ast.AST, stage: Stage) -> list[str]:
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
         name = next((name for name in _names(node) if name in _BY_NAME), "")
-        if name:
+        if name and not (name == "modules" and node in called):  # a network's, not the program's
             found.append(f"{_BY_NAME[name]} ({name}, line {line})")
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _CALLED:
             found.append(f"{_CALLED[node.func.id]} ({node.func.id}, line {line})")
