@@ -236,7 +236,7 @@ def test_trained_once_and_loaded_the_next_time(toy, folder, capsys):
         {"labels": ["yes", "no"]},
         {"code": (train,)},
     ],
-    ids=str,
+    ids="-".join,  # the names: an id that tells an address differs between two processes
 )
 def test_every_change_trains_anew(toy, folder, change):
     train(toy)
