@@ -9,6 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
 
 def pytest_configure(config):
     if hasattr(config, "workerinput"):  # an xdist worker inherits the folders of its controller
@@ -31,6 +34,22 @@ def pytest_configure(config):
         "COURSE_SWEEPS",
     ):
         os.environ.pop(variable, None)
+
+
+class NotebooksTogether(LoadScopeScheduling):
+    """Tests go to the next free process, the notebooks all to one, in their order.
+
+    A cell needs those above it, and the tables of a stage hold the rows of earlier stages.
+    xdist's own groups (``--dist=loadgroup``) are lost with pytest 9.2 (pytest-xdist #1386).
+    """
+
+    def _split_scope(self, nodeid):
+        return "notebooks" if ".ipynb::" in nodeid else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return NotebooksTogether(config, log)
 
 
 def pytest_unconfigure(config):
