@@ -1,5 +1,6 @@
-"""How sharp an error rate is: whose errors they are, and how much it moves with the speakers."""
+"""How sharp an error rate is: whose errors they are, how it moves with speakers and by chance."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -56,3 +57,37 @@ def share_of_worst(speakers: Mapping[str, tuple[int, int]], count: int) -> float
     ranked = sorted(speakers.values(), key=lambda counts: counts[0] / counts[1], reverse=True)
     total = sum(errors for errors, _ in ranked)
     return sum(errors for errors, _ in ranked[:count]) / total if total else 0.0
+
+
+def poisson(events: int, hours: float) -> tuple[float, float]:
+    """Between which rates an hour the true one lies, of things that come by chance.
+
+    The exact 95 % interval of a Poisson distribution: a lower rate gives as many events or more
+    once in forty times, a higher one as few or fewer. None leave no lower end, and all doubt to
+    the upper one: once in twenty times.
+
+    Parameters
+    ----------
+    events : int
+        How many came.
+    hours : float
+        In which time.
+
+    Examples
+    --------
+    >>> [round(rate, 2) for rate in poisson(0, 1 / 6)], [round(rate, 2) for rate in poisson(10, 1)]
+    ([0.0, 17.97], [4.8, 18.39])
+    """
+    if not events:
+        return 0.0, -math.log(0.05) / hours
+
+    def mean(most: int, chance: float) -> float:
+        """The mean at which at most so many come with this chance."""
+        low, high = 0.0, 2.0 * most + 20
+        for _ in range(60):
+            middle = (low + high) / 2
+            logs = (k * math.log(middle) - middle - math.lgamma(k + 1) for k in range(most + 1))
+            low, high = (middle, high) if sum(map(math.exp, logs)) > chance else (low, middle)
+        return low
+
+    return mean(events - 1, 0.975) / hours, mean(events, 0.025) / hours

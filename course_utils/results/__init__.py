@@ -6,6 +6,7 @@ of them. Where a stage has not been run, the table shows the measurements that c
 instead, marked so.
 """
 
+from course_utils.results.detectors import ablations, alarms, alarms_recorded, mistaken
 from course_utils.results.records import (
     IDENTITY,
     METRICS,
@@ -21,6 +22,7 @@ from course_utils.results.records import (
 from course_utils.results.tables import Table, comparison, mean_and_spread, table
 
 __all__ = [
-    "IDENTITY", "METRICS", "RESULT", "Result", "Table", "chance_of", "comparison",
-    "identity", "keep", "load", "mean_and_spread", "record", "references", "table",
+    "IDENTITY", "METRICS", "RESULT", "Result", "Table", "ablations", "alarms", "alarms_recorded",
+    "chance_of", "comparison", "identity", "keep", "load", "mean_and_spread", "mistaken", "record",
+    "references", "table",
 ]

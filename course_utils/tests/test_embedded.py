@@ -202,7 +202,7 @@ def test_a_seed_makes_speakers():
 
 
 def test_the_lists_name_the_speakers_of_the_seed(tmp_path, monkeypatch):
-    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "speak", lambda *arguments: "1.0")
     folder = build(tmp_path / "corpus", seed=1)
     for name, index in (("validation_list.txt", 8), ("testing_list.txt", 9)):
         lines = (folder / name).read_text("utf-8").split()
@@ -218,7 +218,7 @@ def test_it_is_built_once(small, capsys):
 
 
 def test_the_build_is_announced(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "speak", lambda *arguments: "1.0")
     build(tmp_path / "corpus")
     assert capsys.readouterr().out == (
         "Building the embedded corpus once: 350 clips of synthetic speech, 12 MB, "
@@ -244,7 +244,7 @@ def shared(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "shared"))
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, **_: str(tmp_path / "own"))
-    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "speak", lambda *arguments: "1.0")
     return tmp_path / "shared", tmp_path / "own"
 
 
@@ -288,7 +288,7 @@ def test_other_settings_need_another_folder(small):
 
 
 def test_an_empty_folder_is_filled(tmp_path, monkeypatch):
-    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "speak", lambda *arguments: "1.0")
     (tmp_path / "corpus").mkdir()
     assert (build(tmp_path / "corpus") / "corpus.json").is_file()
 
@@ -392,7 +392,7 @@ def test_the_stop_button_at_the_last_moment_leaves_nothing(tmp_path, monkeypatch
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(builder, "_speak", lambda *arguments: "1.0")
+    monkeypatch.setattr(builder, "speak", lambda *arguments: "1.0")
     monkeypatch.setattr(builder, "_write_texts", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "corpus")
@@ -502,7 +502,7 @@ def test_a_disk_that_fills_up_at_the_last_file(tmp_path, monkeypatch):
         (building / "corpus.json").symlink_to("/dev/full")
         return "1.0"
 
-    monkeypatch.setattr(builder, "_speak", speak)
+    monkeypatch.setattr(builder, "speak", speak)
     full_disk(refused(tmp_path / "corpus"), tmp_path)
 
 
@@ -510,7 +510,7 @@ def test_a_quota_is_a_full_disk(tmp_path, monkeypatch):
     def speak(*arguments):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr(builder, "_speak", speak)
+    monkeypatch.setattr(builder, "speak", speak)
     full_disk(refused(tmp_path / "corpus"), tmp_path)
 
 

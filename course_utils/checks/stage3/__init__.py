@@ -13,8 +13,11 @@ from course_utils.checks.stage3.augment import (
     shift,
 )
 from course_utils.checks.stage3.cepstrum import dct_matrix, decibels, mel_filterbank
+from course_utils.checks.stage3.events import count_events, find_events
 from course_utils.checks.stage3.features import frame, power_spectrum
+from course_utils.checks.stage3.listening import listen_on, running_level, stream_frames
 from course_utils.checks.stage3.recurrent import lstm_cell, speech_lstm
+from course_utils.checks.stage3.thresholds import det
 from course_utils.checks.stage3.training import accumulation, transfer
 from course_utils.checks.stuck import (
     load_before,
@@ -36,6 +39,12 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "lstm_cell",  # 3.8
     "speech_lstm",  # 3.9
     "transfer",  # 3.10
+    "stream_frames",  # 3.11
+    "running_level",  # 3.12
+    "listen_on",  # 3.13
+    "find_events",  # 3.14
+    "count_events",  # 3.15
+    "det",  # 3.16
     "shift",  # worked
     "pad",  # worked
     "gain",  # worked

@@ -267,7 +267,7 @@ LOGIT_MISTAKES: dict[str, type] = {
         decide=lambda self, s, n: _Right.decide(self, s, n)[n[:, 0].argsort(descending=True)]
     ),
     "the last layer's outputs, not those of the first":
-        _with(states=lambda self, x, n: _steps(self.state_dict(), x.transpose(1, 2), 1)),
+        _with(states=lambda self, x, n: lstm_steps(self.state_dict(), x.transpose(1, 2), 1)),
     "swap the axes with transpose(1, 2): a reshape mixes frames and features":
         _with(states=lambda self, x, n: self.lstm(x.reshape(len(x), x.shape[2], -1))[0]),
     "nn.LSTM takes (frame, batch, feature) unless it has batch_first=True":
@@ -381,7 +381,7 @@ def _computed(model_class: Callable, training: bool, **given) -> Callable:
     return computed
 
 
-def _steps(weights: dict[str, Tensor], x: Tensor, layers: int) -> Tensor:
+def lstm_steps(weights: dict[str, Tensor], x: Tensor, layers: int) -> Tensor:
     """Outputs of the highest layer, step by step with torch's cell: (batch, frame, hidden)."""
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     for layer in range(layers):
@@ -399,7 +399,7 @@ def _logits(weights: dict[str, Tensor], clips: Tensor, lengths: Tensor | None = 
     """The oracle: each clip alone, without its padding."""
     counts = [clips.shape[2]] * len(clips) if lengths is None else lengths.tolist()
     means = [
-        _steps(weights, clip[None, :, :count].transpose(1, 2), 2)[0].mean(dim=0)
+        lstm_steps(weights, clip[None, :, :count].transpose(1, 2), 2)[0].mean(dim=0)
         for clip, count in zip(clips, counts, strict=True)
     ]
     return torch.stack(means) @ weights["output.weight"].T + weights["output.bias"]

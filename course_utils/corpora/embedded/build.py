@@ -166,7 +166,7 @@ def common_voice(
         "sentences": sentences,
     }
     clips, lines = speakers * sentences, script.lines_of(recipe)
-    plan = _Plan(
+    plan = Plan(
         recipe=recipe,
         clips=clips,
         size=clips * BYTES_PER_SENTENCE,
@@ -196,7 +196,7 @@ def common_voice(
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What is to be built, and what a user is told about it."""
 
     recipe: dict  # what corpus.json must say, so that the corpus is this one
@@ -210,10 +210,10 @@ class _Plan:
     smallest: str  # ... and with the least effort
 
 
-def _commands_plan(recipe: dict, batches: list[list[int]]) -> _Plan:
+def _commands_plan(recipe: dict, batches: list[list[int]]) -> Plan:
     """What these batches of speakers have to say of Speech Commands."""
     clips = sum(map(len, batches)) * sum(recipe["takes"].values())
-    return _Plan(
+    return Plan(
         recipe=recipe,
         clips=clips,
         size=clips * BYTES_PER_CLIP,
@@ -263,7 +263,7 @@ def say(word: str, speaker: int = 59, seed: int = 0) -> "torch.Tensor":
     job = plan.jobs[0] | {"background": False, "short_share": 0}
     with tempfile.TemporaryDirectory(prefix="course-say-") as name:
         (Path(name) / word).mkdir()
-        _speak(Path(name), replace(plan, jobs=[job]), 1)
+        speak(Path(name), replace(plan, jobs=[job]), 1)
         [path] = Path(name).glob("*/*.wav")
         return audio.load_clip(path, 16_000)
 
@@ -280,7 +280,7 @@ def _kind(word: str) -> str:
     return "digits" if word in DIGITS else "ten commands" if word in COMMANDS else "others"
 
 
-def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int | None) -> Path:
+def _find_or_build(folder: Path | None, name: str, plan: Plan, processes: int | None) -> Path:
     if folder is None:
         folder = settings.data_folder() / "embedded" / name
         if not folder.is_dir():
@@ -293,7 +293,7 @@ def _find_or_build(folder: Path | None, name: str, plan: _Plan, processes: int |
         folder.parent.mkdir(parents=True, exist_ok=True)
         with files.locked(folder):
             if not _is_complete(folder, plan.recipe):  # another notebook may have built it
-                _build(folder, plan, processes or _cores())
+                _build(folder, plan, processes or cores())
     except OSError as error:
         raise _disk_error(error, folder, plan) from error
     return folder
@@ -304,7 +304,8 @@ def background_noise_folder() -> Path:
     return speech_commands() / "_background_noise_"
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -329,7 +330,7 @@ def _is_complete(folder: Path, recipe: dict) -> bool:
     return True
 
 
-def _build(folder: Path, plan: _Plan, processes: int) -> None:
+def _build(folder: Path, plan: Plan, processes: int) -> None:
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     if missing := files.missing_space(folder.parent, plan.size, "The embedded corpus"):
@@ -343,7 +344,7 @@ def _build(folder: Path, plan: _Plan, processes: int) -> None:
     try:
         for name in plan.folders:
             (building / name).mkdir(parents=True)
-        espeak = _speak(building, plan, processes)
+        espeak = speak(building, plan, processes)
         plan.write_texts(building, espeak)
         if folder.exists():
             folder.rmdir()  # an empty folder may stand there; a full one was refused before
@@ -352,7 +353,7 @@ def _build(folder: Path, plan: _Plan, processes: int) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _speak(folder: Path, plan: _Plan, processes: int) -> str:
+def speak(folder: Path, plan: Plan, processes: int) -> str:
     """Run one process a batch of speakers, `processes` at a time; returns espeak's version."""
     from tqdm.auto import tqdm
 
@@ -444,7 +445,7 @@ def _write_texts(folder: Path, recipe: dict, clips: int, espeak: str) -> None:
         (folder / name).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def _worker_error(message: dict, folder: Path, plan: _Plan) -> CorpusError:
+def _worker_error(message: dict, folder: Path, plan: Plan) -> CorpusError:
     if message["error"] == "espeak":
         return CorpusError(
             "The embedded corpus needs espeak-ng, which does not load on this computer "
@@ -455,12 +456,12 @@ def _worker_error(message: dict, folder: Path, plan: _Plan) -> CorpusError:
     return _crash(message["text"], plan)
 
 
-def _disk_error(error: OSError, folder: Path, plan: _Plan) -> CorpusError:
+def _disk_error(error: OSError, folder: Path, plan: Plan) -> CorpusError:
     state = f"Nothing of the embedded corpus is kept; the whole takes about {plan.whole}."
     return CorpusError(files.disk_error(error, folder.parent, state))
 
 
-def _crash(code: int | str, plan: _Plan) -> CorpusError:
+def _crash(code: int | str, plan: Plan) -> CorpusError:
     if isinstance(code, str):
         reason = code
     else:

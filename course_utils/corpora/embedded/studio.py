@@ -88,10 +88,17 @@ class Studio:
 
     def sentence(self, speaker: Speaker, text: str, number: int, seed: int) -> np.ndarray:
         """One sentence read aloud ``(time,)``, with the silence of a person at a button."""
+        return self.utterance(speaker, text, number, seed)[0]
+
+    def utterance(
+        self, speaker: Speaker, text: str, number: int, seed: int
+    ) -> tuple[np.ndarray, int, int]:
+        """The same, and the samples from and to which somebody speaks; echo follows."""
         random = np.random.default_rng([seed, speaker.index, number, 13])
         dry = self.speak(speaker, text, random)
         before, after = (random.uniform(0.05, 0.3, size=2) * SAMPLE_RATE).astype(int)
-        return self.record(np.pad(dry, (before, after)), speaker, random)
+        sound = self.record(np.pad(dry, (before, after)), speaker, random)
+        return sound, int(before), int(before) + len(dry)
 
 
 def rms(samples: np.ndarray) -> float:

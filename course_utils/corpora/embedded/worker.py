@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from course_utils.corpora.embedded.espeak import Espeak, EspeakUnavailable
 from course_utils.corpora.embedded.speakers import make_reader, make_speaker
 from course_utils.corpora.embedded.studio import Studio, background_noise, write_mp3, write_wav
@@ -53,6 +55,23 @@ def work(job: dict) -> None:
     say(done=done, finished=True)
 
 
+def speak_lines(job: dict) -> None:
+    """Do one worker's share of a scene: lines into one file, and where each is spoken in it."""
+    speakers = {index: make_speaker(index) for index in job["speakers"]}
+    target, spans = Path(job["folder"]) / job["name"], []
+    with Espeak(list(speakers.values())) as espeak, target.with_suffix(".int16").open("wb") as file:
+        say(version=espeak.version)
+        studio = Studio(espeak)
+        for number, text, speaker in job["lines"]:
+            sound, start, end = studio.utterance(speakers[speaker], text, number, job["seed"])
+            file.write(np.round(sound * 32767).astype("<i2").tobytes())
+            spans.append((len(sound), start, end))
+            if len(spans) % 10 == 0:
+                say(done=len(spans))
+    target.with_suffix(".json").write_text(json.dumps(spans), encoding="utf-8")
+    say(done=len(spans), finished=True)
+
+
 def say(**message: Any) -> None:
     """One line of JSON to the parent; a parent that is gone ends this process, too."""
     print(json.dumps(message), flush=True)
@@ -62,7 +81,7 @@ def main() -> int:
     """Do the job that the command line names; returns the exit status."""
     try:
         job = json.loads(sys.argv[1])
-        (read_aloud if "clips" in job else work)(job)
+        (read_aloud if "clips" in job else speak_lines if "lines" in job else work)(job)
     except BrokenPipeError:
         return 1
     except EspeakUnavailable as error:
