@@ -9,6 +9,7 @@ from course_utils.interactive.decoding import BeamExplorer, CTCExplorer
 from course_utils.interactive.effects import AugmentationExplorer, RobustnessExplorer
 from course_utils.interactive.explorers import ConfusionPicker, FeatureExplorer, ShiftExplorer
 from course_utils.interactive.kernels import KernelExplorer
+from course_utils.interactive.listener import Listener, listen
 from course_utils.interactive.microphone import (
     ClipCollector,
     Recorder,
@@ -19,6 +20,6 @@ from course_utils.interactive.opening import first_words
 
 __all__ = [
     "AugmentationExplorer", "BeamExplorer", "CTCExplorer", "ClipCollector", "ConfusionPicker",
-    "FeatureExplorer", "KernelExplorer", "LiveCurves", "Recorder", "RobustnessExplorer",
-    "ShiftExplorer", "VoicePanel", "first_words", "your_voice",
+    "FeatureExplorer", "KernelExplorer", "Listener", "LiveCurves", "Recorder", "RobustnessExplorer",
+    "ShiftExplorer", "VoicePanel", "first_words", "listen", "your_voice",
 ]

@@ -13,7 +13,7 @@ import torch
 import traitlets
 from IPython.display import display
 
-from course_utils import audio, plotting
+from course_utils import audio, endpoints, plotting
 from course_utils.interactive.base import Explorer, attempt, in_kernel, show_page, show_widget
 
 #: What the recorder says where no sound comes, by the name of the browser's error.
@@ -29,6 +29,12 @@ MICROPHONE_ERRORS = {
     "FileTooLarge": "The file has more than 10 MB, too many for the way to the kernel. Cut it "
     "shorter, or save it as MP3, and upload that.",
 }
+
+
+def script(name: str) -> str:
+    """A widget's module, behind what all that hear the microphone share."""
+    folder = Path(__file__).parent
+    return "".join((folder / part).read_text("utf-8") for part in ("microphone.js", name))
 
 
 class Recorder(anywidget.AnyWidget):
@@ -50,7 +56,7 @@ class Recorder(anywidget.AnyWidget):
         That of the device, in Hz: often 44100 or 48000.
     """
 
-    _esm = Path(__file__).with_name("recorder.js")
+    _esm = script("recorder.js")
     messages = traitlets.Dict(MICROPHONE_ERRORS).tag(sync=True)
     seconds = traitlets.Float(1.5).tag(sync=True)
     status = traitlets.Unicode("Ready.").tag(sync=True)
@@ -80,17 +86,20 @@ class Recorder(anywidget.AnyWidget):
 
     def _received(self, _widget, content: Mapping, buffers: Sequence) -> None:
         try:
-            self.audio, self.sample_rate = _unpack(content, buffers)
+            waveform, sample_rate = unpacked(content, buffers)
+            if not waveform.any():
+                raise audio.AudioError(MICROPHONE_ERRORS["NoAudio"])
         except audio.AudioError as error:
             self.status = str(error)
             return
+        self.audio, self.sample_rate = waveform, sample_rate
         seconds = self.audio.shape[1] / self.sample_rate
         self.status = f"Recorded {seconds:.1f} s, peak {self.audio.abs().max():.2f} of 1."
         if self.on_audio is not None:
             attempt(self.output, self.on_audio, self.audio, self.sample_rate)
 
 
-def _unpack(content: Mapping, buffers: Sequence) -> tuple[torch.Tensor, int]:
+def unpacked(content: Mapping, buffers: Sequence) -> tuple[torch.Tensor, int]:
     """The browser's message, float32 little-endian samples, as waveform (1, time) and rate."""
     data = bytes(buffers[0]) if buffers else b""
     count, sample_rate = content.get("samples", 0), round(content.get("sample_rate", 0))
@@ -102,8 +111,6 @@ def _unpack(content: Mapping, buffers: Sequence) -> tuple[torch.Tensor, int]:
     samples = np.frombuffer(data, "<f4").astype(np.float32)
     if not np.isfinite(samples).all():
         raise audio.AudioError("The recording arrived damaged: NaN or infinite. Press again.")
-    if not samples.any():
-        raise audio.AudioError(MICROPHONE_ERRORS["NoAudio"])
     return torch.from_numpy(samples).clamp(-1, 1)[None], sample_rate  # (1, time)
 
 
@@ -292,7 +299,7 @@ class ClipCollector(VoicePanel):
         ----------
         folder : path, optional
         samples : int
-            Each clip is padded or cut to so many.
+            Each clip is padded to so many, or its word is cut out: see `endpoints.word`.
 
         Returns
         -------
@@ -307,7 +314,7 @@ class ClipCollector(VoicePanel):
         parts = []
         for tested in (False, True):
             pairs = [
-                (audio.fit(clip, samples), label)
+                (endpoints.word(clip, self._sample_rate, samples), label)
                 for label, clips in enumerate(found.values())
                 for place, clip in enumerate(clips)
                 if (place % 3 == 2) == tested

@@ -1,44 +1,27 @@
-// The microphone's samples go to the kernel as one binary message (a synchronised trait would not
-// do), at the rate of the device, since not every browser can change it; MediaRecorder would need a
-// decoder.
-const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
-  process([channels]) {
-    if (channels.length) this.port.postMessage(channels[0].slice());
-    return true;
-  }
-});`;
-
+// A recording goes to the kernel as one message. What it calls stands in microphone.js.
 async function record(seconds, live, onStart, onBlock) {
-  if (!navigator.mediaDevices) throw {name: "InsecureContext"};
-  const stream = await navigator.mediaDevices.getUserMedia({audio: {
-    channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false}});
-  live.add(stream);
-  const context = new AudioContext();
+  let samples, done, patience, filled = 0;
+  const full = new Promise((resolve, reject) => {
+    done = resolve;
+    patience = () => setTimeout(() => reject({name: "NoAudio"}), 1000 * seconds + 4000);
+  });
+  const {rate, close} = await listenTo(microphone, live, data => {
+    if (!samples) return;  // not yet told to speak
+    const block = data.subarray(0, samples.length - filled);
+    samples.set(block, filled);
+    filled += block.length;
+    onBlock(block);
+    if (filled === samples.length) done();
+  });
+  const waiting = patience();
+  samples = new Float32Array(Math.round(seconds * rate));
+  onStart();
   try {
-    await context.resume();
-    const url = URL.createObjectURL(new Blob([TAP], {type: "text/javascript"}));
-    await context.audioWorklet.addModule(url);
-    URL.revokeObjectURL(url);
-    const tap = new AudioWorkletNode(context, "tap", {numberOfOutputs: 0});
-    const samples = new Float32Array(Math.round(seconds * context.sampleRate));
-    let filled = 0;
-    onStart();
-    await new Promise((resolve, reject) => {
-      const patience = setTimeout(() => reject({name: "NoAudio"}), 1000 * seconds + 4000);
-      tap.port.onmessage = ({data}) => {
-        const block = data.subarray(0, samples.length - filled);
-        samples.set(block, filled);
-        filled += block.length;
-        onBlock(block);
-        if (filled === samples.length) { clearTimeout(patience); resolve(); }
-      };
-      context.createMediaStreamSource(stream).connect(tap);
-    });
-    return {samples, sample_rate: context.sampleRate};
+    await full;
+    return {samples, sample_rate: rate};
   } finally {
-    stream.getTracks().forEach(track => track.stop());
-    live.delete(stream);
-    context.close();
+    clearTimeout(waiting);
+    close();
   }
 }
 
@@ -73,11 +56,9 @@ function render({model, el}) {
       const content = {kind: "audio", sample_rate, samples: samples.length};
       model.send(content, undefined, [samples.buffer]);
     } catch (error) {
-      const messages = model.get("messages");
-      const lost = /cannot send/i.test(error.message || "") ? messages.KernelRestarted : "";
-      const failed = `The recording failed: ${error.message || error.name}.`;
-      status.textContent = lost;  // a kernel that is gone cannot be told
-      if (!lost) say(messages[error.name] || failed);
+      const {words, lost} = inWords(error, model.get("messages"));
+      if (lost) status.textContent = words;
+      else say(words);
       busy = false;
       meter.value = 0;
       button.textContent = `Record ${model.get("seconds")} s`;
@@ -104,7 +85,7 @@ function render({model, el}) {
   return () => {
     upload?.off("change:value", refuse);
     model.off("change:status change:seconds", show);
-    live.forEach(stream => stream.getTracks().forEach(track => track.stop()));
+    live.forEach(close => close());
   };
 }
 export default {render};

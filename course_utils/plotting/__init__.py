@@ -20,7 +20,14 @@ from course_utils.plotting.clips import (
     players,
     waveform,
 )
-from course_utils.plotting.frames import features, filterbank, hidden_parts, kernels, power
+from course_utils.plotting.frames import (
+    features,
+    filterbank,
+    heard,
+    hidden_parts,
+    kernels,
+    power,
+)
 from course_utils.plotting.insides import fading, lstm_cell, memories
 from course_utils.plotting.letters import (
     aligned_words,
@@ -57,7 +64,7 @@ __all__ = [
     "accuracy_against", "aliasing", "aligned_words", "alignment", "cepstrum", "class_balance",
     "clip_lengths", "confusion_matrix", "confusions", "cosines", "fading", "features",
     "filter_response", "filterbank", "forward_table", "forward_values", "fourier",
-    "hidden_parts", "kernels", "learning_by_heart", "learning_curves", "learning_to_write",
+    "heard", "hidden_parts", "kernels", "learning_by_heart", "learning_curves", "learning_to_write",
     "log_mel", "log_mels", "losses", "lstm_cell", "matches", "memories", "new_axes", "note",
     "occlusions", "paths",
     "player", "players", "posteriors", "power", "predictions", "prefix_tree",

@@ -16,6 +16,7 @@ from course_utils.plotting.base import (
     new_axes,
     note,
     quietly,
+    samples_of,
     with_grid,
 )
 from course_utils.plotting.clips import hz_to_mel, mel_to_hz
@@ -158,6 +159,75 @@ def hidden_parts(
     shown = [Patch(**_HIDDEN, label="hidden"), Patch(**_PADDING, label="padding")]
     axes[0].figure.legend(handles=shown, loc="outside upper right", ncols=2)
     return axes
+
+
+def heard(
+    x: ArrayLike,
+    sample_rate: float,
+    posteriors: ArrayLike,
+    seconds: ArrayLike,
+    words: Sequence[str],
+    threshold: float,
+    events: Sequence[tuple[float, str]],
+    ax: Axes | None = None,
+    last: float = 10,
+) -> Axes:
+    """Draw what a detector heard in the end of a sound: a row for each word, its level on top.
+
+    Parameters
+    ----------
+    x : array (time,) or (1, time)
+    sample_rate : int
+        In Hz.
+    posteriors : array (frame, word)
+        As they are compared with the threshold.
+    seconds : array (frame,)
+        When each frame is known.
+    words : sequence of str
+    threshold : float
+    events : sequence of (float, str)
+        Seconds and words.
+    ax : matplotlib Axes, optional
+    last : float
+        So many seconds are drawn.
+    """
+    x, posteriors, seconds = samples_of(x), picture(posteriors, "(frame, word)"), array(seconds)
+    end = x.size / checked_rate(sample_rate)
+    start = max(0.0, end - last)
+    ax = new_axes(8, 1.2 + 0.22 * (len(words) + 2)) if ax is None else ax
+    peak = max(1e-3, float(np.abs(x).max(initial=0)))
+    from_sample = int(start * sample_rate)
+    times = start + np.arange(x.size - from_sample) / sample_rate
+    ax.plot(times, -1.5 + 0.9 * x[from_sample:] / peak, color="0.4", linewidth=0.4)
+    for row in range(len(words)):
+        base = row + 0.5
+        ax.fill_between(
+            seconds, base, base - 0.9 * posteriors[:, row], color=COLOURS[0], linewidth=0
+        )
+        ax.axhline(base - 0.9 * threshold, color="0.6", linestyle=":", linewidth=0.7)
+        ax.axhline(base, color="0.8", linewidth=0.5)
+    told = [(second, word) for second, word in events if second >= start]
+    for second, word in told:
+        ax.axvline(second, color="black", linewidth=1)
+        ax.text(
+            second,
+            -2.6,
+            f" {word} ",
+            ha="left" if second < end - 1 else "right",
+            va="bottom",
+            fontsize=8,
+        )
+    ax.grid(False)
+    ax.set_yticks([-1.5, *range(len(words))], ["sound", *words], fontsize=9)
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel="Time (s)", xlim=(start, end), ylim=(len(words) - 0.4, -2.6))
+    names = ", ".join(f"{word} at {second:.1f} s" for second, word in told) or "nothing"
+    note(
+        ax,
+        f"The sound from {start:.0f} to {end:.0f} s, and under it the probability of "
+        f"{', '.join(words)}. Heard above {threshold:.2f}: {names}.",
+    )
+    return ax
 
 
 def power(

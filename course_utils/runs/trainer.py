@@ -1,11 +1,13 @@
 """All trainings of a stage: what they share is said once, and each says what it changes."""
 
 import functools
+import hashlib
 import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -249,6 +251,39 @@ class Trainer:
             start=None if start is None else start.network.state_dict(), title=title,
         )  # fmt: skip
         return Trained(network, run, ready, source, self)
+
+    def on_clips(
+        self, name: str, fit: Callable[..., None], network: nn.Module, words: Sequence[str],
+        clips: torch.Tensor, labels: torch.Tensor, *given: Any, **settings: Any,
+    ) -> Trained:
+        """Go on with a network on clips of one's own, or load it where nothing has changed.
+
+        Parameters
+        ----------
+        name : str
+            What the folder of the run begins with.
+        fit : callable
+            ``fit(training, model, (clips, labels, *given), **settings)``.
+        network : nn.Module
+            Of a class that is made with ``classes=``; its weights are the start.
+        words : list of str
+            What its outputs mean: they are saved with it.
+        clips, labels : tensors (clip, 1, time) and (clip,)
+        *given, **settings
+            What else `fit` is given and told.
+        """
+        content = hashlib.sha256(clips.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
+        own = SimpleNamespace(
+            words=list(words), name="own recordings", fingerprint=content[:12],
+            sample_rate=self.corpus.sample_rate,
+        )  # fmt: skip
+        data = [clips.to(self.device), labels.to(self.device), *given]
+        model, run = train_or_load(
+            name, type(network), {"classes": len(words)}, fit, data, stage=self.stage, corpus=own,
+            seed=self.seed, device=self.device, settings=settings, features=self.features,
+            feature_arguments=self.given, keep="last", show=False, start=network.state_dict(),
+        )
+        return Trained(model, run, with_arguments(self.features, self.given), self.corpus, self)
 
     def directly(self, function: Callable[..., nn.Module], *given: Any, **options: Any) -> Trained:
         """What a function trains and returns, with the time that it took; there is no checkpoint.

@@ -193,11 +193,14 @@ def complaints_about(page, place: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def browser_with(sound: Path | None = None, refused: bool = False, width: int = 1366) -> Iterator:
-    """A page of chromium; its microphone says what a WAV file holds."""
+def browser_with(
+    sound: Path | None = None, refused: bool = False, width: int = 1366, microphone: bool = True
+) -> Iterator:
+    """A page of chromium; its microphone, if it has one, says what a WAV file holds."""
     from playwright.sync_api import sync_playwright
 
-    options = ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream"]
+    options = ["--no-sandbox", "--disable-gpu"]
+    options += ["--use-fake-device-for-media-stream"] if microphone else []
     options.append("--deny-permission-prompts" if refused else "--use-fake-ui-for-media-stream")
     if sound is not None:
         options.append(f"--use-file-for-fake-audio-capture={sound}%noloop")

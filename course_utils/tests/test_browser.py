@@ -1,6 +1,7 @@
 """The notebooks in front of a screen: JupyterLab in chromium, with a microphone that speaks."""
 
 import platform
+import re
 import shutil
 
 import pytest
@@ -46,6 +47,30 @@ from course_utils import interactive
 from course_utils.corpora import embedded
 interactive.first_words(embedded.say("no"), "no")
 """
+LISTENING = """
+import torch
+from course_utils import interactive, listening
+from course_utils.interactive import opening
+torch.set_num_threads(1)  # two wait for each other where the processor is busy
+network, names, STEP = opening.network(), opening.about()["classes"], 1_600
+def in_windows(samples, kept):
+    x = samples if kept is None else torch.cat([kept, samples])
+    count = max(0, 1 + (len(x) - 16_000) // STEP)
+    windows = x.unfold(0, 16_000, STEP)[:count] if count else []
+    rows = [network(window[None]) for window in windows]
+    return torch.cat(rows) if rows else torch.zeros(0, len(names)), x[count * STEP :]
+def find_events(posteriors, threshold, smooth, refractory):
+    means = posteriors.unfold(0, smooth, 1).mean(dim=2) if len(posteriors) >= smooth else []
+    return [(t + smooth - 1, int(p.argmax())) for t, p in enumerate(means) if p.max() >= threshold]
+detector = listening.Detector(
+    names[:4], in_windows, find_events, 0.9, smooth=2, refractory=15, hop=STEP, first=16_000)
+listener = interactive.listen(detector)
+"""
+LISTEN_TO_A_RECORDING = """
+from course_utils.corpora import embedded
+said = torch.cat([embedded.say("yes"), torch.zeros(1, 16_000), embedded.say("no")], dim=1)
+interactive.listen(detector, said);
+"""
 TRAINING = """
 import os
 os.environ["COURSE_QUICK"] = "0"  # a quick run keeps nothing
@@ -76,6 +101,22 @@ plotting.players([(sound, f"tone {i}") for i, sound in enumerate(sounds)], 16_00
 TABLE = "results.table(stage=2)"
 
 
+def scene(path, seconds):
+    """Write words of four people, and noise alone from two thirds on; returns (word, its end)."""
+    generator, parts, said = torch.Generator().manual_seed(0), [], []
+    for number in range(2 * seconds // 6):
+        word = ("yes", "no", "up", "down")[number % 4]
+        clip = embedded.say(word, (59, 9, 19, 29)[number // 4 % 4])
+        loud = (clip[0].abs() > 0.05 * clip.abs().max()).nonzero()
+        said.append((word, 2 * number + float(loud[-1]) / 16_000))
+        parts += [clip, torch.zeros(1, 16_000)]
+    sound = torch.nn.functional.pad(torch.cat(parts, dim=1), (0, 16_000 * seconds // 3))
+    level = torch.where(torch.arange(sound.shape[1]) < 32_000 * seconds // 3, 1e-4, 0.03)
+    sound += level * torch.randn(sound.shape, generator=generator)
+    audio.write(path, audio.resample(sound, 16_000, 48_000), 48_000)
+    return said
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser") / "course"
@@ -87,6 +128,7 @@ def lab(tmp_path_factory):
     notebook_of(folder / "widgets.ipynb", WIDGETS, VOICE)
     notebook_of(folder / "explorers.ipynb", *EXPLORERS)
     notebook_of(folder / "opening.ipynb", OPENING)
+    notebook_of(folder / "listening.ipynb", LISTENING, LISTEN_TO_A_RECORDING)
     notebook_of(folder / "training.ipynb", TRAINING)
     notebook_of(folder / "outputs.ipynb", FIGURES, TABLE, WIDGETS)
     private = folder.parent
@@ -234,6 +276,78 @@ def test_a_refused_microphone_is_told(lab):
         page.run(1)
         page.output(1).get_by_role("button", name="Record 0.5 s").click()
         page.output(1).get_by_text("The microphone was refused").wait_for(timeout=20_000)
+
+
+def heard_in(output):
+    """What the log of a listener says: (word, second, delay)."""
+    lines = output.get_by_role("log").inner_text().splitlines()
+    found = [re.fullmatch(r"(\w+) at (\S+) s .*, shown (\S+) s later", line) for line in lines]
+    return [(match[1], float(match[2]), float(match[3])) for match in found]
+
+
+def test_a_scene_of_a_minute_gives_its_events_and_its_noise_none(lab, tmp_path):
+    said = scene(tmp_path / "scene.wav", 60)
+    with browser_with(tmp_path / "scene.wav") as plain:
+        page = Page(plain, lab)
+        page.open("listening.ipynb")
+        page.run(0)
+        output = page.output(0)
+        output.get_by_role("button", name="Start listening").click()
+        output.get_by_text("yes at 8.").wait_for(timeout=60_000)
+        seen = output.locator(".strip").get_attribute("aria-label")
+        assert re.search(r"before \d+ s. Heard: .*down at 6.*, yes at 8", seen), seen
+        assert not page.complaints()
+        output.locator("[aria-label*='before 61 s. Heard: nothing']").wait_for(timeout=90_000)
+        output.get_by_role("button", name="Stop listening").click()
+        heard = heard_in(output)
+    assert [word for word, _, _ in heard] == [word for word, _ in said]
+    apart = [second - end for (_, second, _), (_, end) in zip(heard, said, strict=True)]
+    assert max(map(abs, apart)) < 0.5, apart
+    assert all(0 <= delay < 2 for _, _, delay in heard), heard
+
+
+def test_listening_needs_no_mouse_and_says_that_the_kernel_is_gone(lab, tmp_path):
+    scene(tmp_path / "scene.wav", 12)
+    with browser_with(tmp_path / "scene.wav") as plain:
+        page = Page(plain, lab)
+        page.open("listening.ipynb")
+        page.run(0)
+        output, keys = page.output(0), plain.keyboard
+        output.get_by_role("button", name="Start listening").focus()
+        keys.press("Enter")
+        output.get_by_text("Listening.").wait_for(timeout=20_000)
+        keys.press("Tab")
+        keys.press("ArrowRight")
+        slider = output.get_by_role("slider", name="Threshold")
+        assert slider.get_attribute("aria-valuetext") == "0.909"
+        keys.press("Shift+Tab")
+        keys.press("Space")
+        assert output.get_by_role("status").inner_text() == "Stopped."
+        keys.press("Space")
+        output.get_by_text("Listening.").wait_for(timeout=20_000)
+        page.restart_kernel()
+        output.get_by_text("The kernel was restarted: run this cell again.").wait_for(timeout=9_000)
+        assert output.get_by_role("button", name="Start listening").count() == 1
+        assert words_after(page, 0) == f'"{LOST}"'
+
+
+@pytest.mark.parametrize(("browser", "words"), [
+    ({"refused": True}, "The microphone was refused."),
+    ({"microphone": False}, "No microphone was found."),
+])  # fmt: skip
+def test_without_a_microphone_listening_says_why_and_hears_a_recording(lab, browser, words):
+    with browser_with(**browser) as plain:
+        page = Page(plain, lab)
+        page.open("listening.ipynb")
+        page.run_all()
+        output = page.output(1)
+        output.get_by_role("button", name="Start listening").click()
+        output.get_by_text(words).wait_for(timeout=20_000)
+        assert output.locator("img[alt*='Heard above 0.90: yes at 1.1 s, no at 2.']").count() == 1
+        output.get_by_role("button", name="Listen to the recording").click()
+        output.get_by_text("The recording is over.").wait_for(timeout=20_000)
+        assert [(word, round(second)) for word, second, _ in heard_in(output)] == [
+            ("yes", 1), ("no", 3)]
 
 
 def test_a_file_that_would_end_the_connection_is_refused(page, tmp_path):

@@ -125,6 +125,49 @@ def test_a_training_that_goes_on_from_another_is_another(train, stage, folder): 
     assert len(list(folder.glob("b-*"))) == 2
 
 
+OWN = """
+def fit_own(training, model, data, *, steps):
+    x, y, other, ready = data
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    for _ in training.epochs(1, model=model):
+        for _ in range(steps):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(model(ready(x)), y).backward()
+            optimiser.step()
+        training.extras["threshold"] = model(ready(other)).amax().item()
+        training.update(score=0.0)
+"""
+
+
+def test_clips_of_ones_own_are_kept_with_their_words_and_what_fit_adds(
+    monkeypatch, train, folder, capsys  # noqa: F811
+):
+    stage = from_notebook(STAGE + OWN, monkeypatch)
+    (x, y), (other, _) = Part(12, 5).tensors(), Part(3, 6).tensors()
+    given = [["moi", "none"], x, y, other, stage["halve"]]
+    torch.manual_seed(0)
+    network = stage["Net"](2)
+    before = network.layer.weight.clone()
+    tuned = train.on_clips("own", stage["fit_own"], network, *given, steps=40)
+    assert torch.equal(network.layer.weight, before)
+    assert tuned.accuracy(x, y) > 0.9
+    [path] = folder.glob("own-*")
+    kept = runs.load(path)
+    assert kept["labels"] == ["moi", "none"]
+    assert kept["corpus"] == "own recordings"
+    expected = float(tuned.network(stage["halve"](other)).amax())
+    assert kept["extras"]["threshold"] == pytest.approx(expected)
+    capsys.readouterr()
+    again = train.on_clips("own", stage["fit_own"], network, *given, steps=40)
+    assert "Loaded" in capsys.readouterr().out
+    assert torch.equal(again.logits(x), tuned.logits(x))
+    # As many other clips are another training.
+    given[1] = -x
+    train.on_clips("own", stage["fit_own"], network, *given, steps=40)
+    assert "Loaded" not in capsys.readouterr().out
+    assert len([*folder.glob("own-*")]) == 2
+
+
 def test_what_was_trained_is_recorded_in_each_noise(train, stage):
     trained = train("a", stage["Net"], show=False)
     x, y = Corpus().split("test").tensors()
