@@ -137,6 +137,8 @@ def seed_everything(seed: int | None = None) -> int:
     torch.manual_seed(seed)
     # cuBLAS repeats its sums in the same order only with a fixed workspace.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # torch's profiler would write lines about itself on stderr, into the cell that uses it.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     return seed

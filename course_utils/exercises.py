@@ -31,6 +31,9 @@ _REGION = re.compile(
     re.MULTILINE,
 )
 
+#: Tags of worked cells that define what checks, or later cells, ask for.
+NEEDED = {"needs-for-checks", "needs-later"}
+
 #: Ids of the exercises whose reference solution was loaded in this process: a result that was
 #: measured afterwards says so.
 loaded_references: set[str] = set()

@@ -15,7 +15,6 @@ from course_utils import exercises, settings
 from course_utils.checks import core, progress
 
 #: Worked cells with one of these tags are needed by what comes after them.
-_NEEDED = {"needs-for-checks", "needs-later"}
 
 
 class NoSuchExercise(KeyError):
@@ -153,7 +152,7 @@ def load_before(exercise: str) -> None:
     for cell in itertools.takewhile(lambda cell: cell.id != stop, notebook.cells):
         tags = set(cell.metadata.get("tags", []))
         answer = by_cell.get(cell.id)
-        if cell.cell_type != "code" or not (answer or tags & _NEEDED):
+        if cell.cell_type != "code" or not (answer or tags & exercises.NEEDED):
             continue
         if all(name in shell.user_ns for name in _defined(cell.source)):
             continue

@@ -12,10 +12,17 @@ run, and the README's table is made from them.
     python -m course_utils.instructor.measure 01 --source v0.02    # or a folder
     COURSE_LANGUAGE=en python -m course_utils.instructor.measure 04 --seeds 0
     COURSE_SWEEPS=1 python -m course_utils.instructor.measure 02 --seeds 0
+    COURSE_SWEEPS="10 minutes" python -m course_utils.instructor.measure 04 \\
+        --cells load-corpus copies variants sweep --keep FOLDER
     python -m course_utils.instructor.measure --tables             # the README's table
+
+With ``--cells`` a part of a notebook runs: the exercises, the cells that others need, and those
+that are named. With ``--keep`` its trainings stay, and a measurement that was stopped goes on. Any
+number of them may run at once.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -48,15 +55,41 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def measure(path: Path, source: str, seed: int) -> tuple[list[results.Result], float]:
-    """Execute a solution notebook; returns the records that it wrote, and its seconds.
+def measure(
+    path: Path, source: str, seed: int, cells: Sequence[str] = (), keep: Path | None = None
+) -> tuple[list[results.Result], list[dict], float]:
+    """Execute a solution notebook.
+
+    Parameters
+    ----------
+    path : Path
+    source : str
+        Of the corpus.
+    seed : int
+    cells : sequence of str, optional
+        Ids of the cells to run, beside the exercises and what other cells need; default all.
+    keep : Path, optional
+        Folder for trainings: what is trained there already is loaded.
+
+    Returns
+    -------
+    records : list of Result
+        What the notebook wrote.
+    curves : list of dict
+        See :func:`curves`.
+    seconds : float
 
     Raises
     ------
     NotebookError
-        A cell failed, also one that asserts a bound on a score.
+        A cell failed, also one that asserts a bound on a score; or there is no such cell.
     """
+    notebook = exercises.read(path)
+    if cells:
+        notebook.cells = _part(notebook, cells)
     with tempfile.TemporaryDirectory(prefix="course-measure-") as private:
+        if keep is not None:
+            private = str(keep / f"{path.stem}-{_name(path, source)}-{seed}".replace(" ", "-"))
         variables = release.environment(settings.data_folder(), Path(private))
         switch = "COMMON_VOICE" if "common_voice" in path.name else "SPEECH_COMMANDS"
         variables |= {"COURSE_SEED": str(seed), f"COURSE_{switch}": source}
@@ -65,12 +98,41 @@ def measure(path: Path, source: str, seed: int) -> tuple[list[results.Result], f
             if kept in os.environ:
                 variables[kept] = os.environ[kept]
         start = time.perf_counter()
-        release.run(exercises.read(path), path.parent, variables, timeout=3 * 3600)
+        release.run(notebook, path.parent, variables, timeout=3 * 3600)
         seconds = time.perf_counter() - start
-        return results.load(variables["COURSE_RESULTS"]), seconds
+        return results.load(variables["COURSE_RESULTS"]), curves(private), seconds
 
 
-def merge(path: Path, found: list[results.Result], runs: list[dict]) -> None:
+def _part(notebook: exercises.NotebookNode, names: Sequence[str]) -> list:
+    """The cells of these ids, those of the exercises, and those that others need, in order."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if missing := sorted(set(names) - {cell.id for cell in code}):
+        raise exercises.NotebookError(f"there is no code cell {', '.join(missing)}")
+    wanted = {*names, *(exercise.cell("ex") for exercise in exercises.exercises(notebook))}
+    return [
+        cell
+        for cell in code
+        if cell.id in wanted or set(cell.metadata.get("tags", [])) & exercises.NEEDED
+    ]
+
+
+def curves(private: str | Path) -> list[dict[str, str]]:
+    """The measures of each epoch of each training below a folder, a line for each measure."""
+    found = []
+    for path in sorted(Path(private).glob("runs/*/scalars.csv")):
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        columns = {
+            name: " ".join(f"{float(row[name]):.4g}" for row in rows)
+            for name in rows[0]
+            if name != "epoch"
+        }
+        found.append({"name": path.parent.name.rpartition("-")[0], **columns})
+    return found
+
+
+def merge(
+    path: Path, found: list[results.Result], runs: list[dict], drawn: Sequence[dict] = ()
+) -> None:
     """Add results to the file of today; one replaces an older one of the same run.
 
     Parameters
@@ -79,19 +141,22 @@ def merge(path: Path, found: list[results.Result], runs: list[dict]) -> None:
         Of the JSON file; its stem is the date.
     found : list of Result
     runs : list of dict
-        ``notebook``, ``source``, ``seed`` and ``seconds`` of each execution.
+        ``notebook``, ``source``, ``seed``, ``part`` and ``seconds`` of each execution.
+    drawn : sequence of dict, optional
+        Curves, with the ``source`` and the ``seed`` of the execution.
     """
-    content = {"runs": [], "records": []}
-    if path.is_file():
-        content = json.loads(path.read_text(encoding="utf-8"))
-    content = {
-        "date": path.stem,
-        "machine": machine(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
-        "runs": _replaced(content["runs"], runs, ("notebook", "source", "seed")),
-        "records": _replaced(content["records"], map(asdict, found), results.IDENTITY),
-    }
-    with files.replace_with(path) as temporary:
+    with files.locked(path), files.replace_with(path) as temporary:
+        content = {"runs": [], "records": []}
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+        content = {
+            "date": path.stem,
+            "machine": machine(),
+            "versions": {name: metadata.version(name) for name in PACKAGES},
+            "runs": _replaced(content["runs"], runs, ("notebook", "source", "seed", "part")),
+            "records": _replaced(content["records"], map(asdict, found), results.IDENTITY),
+            "curves": _replaced(content.get("curves", ()), drawn, ("source", "seed", "name")),
+        }
         text = json.dumps(content, indent=1) + "\n"
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -179,6 +244,11 @@ def write_tables() -> None:
             temporary.write_text(content, encoding="utf-8", newline="\n")
 
 
+def _text_of(cells: Sequence[str]) -> str:
+    """Which part of a notebook ran; nothing where all of it did."""
+    return " ".join([*cells, os.environ.get("COURSE_SWEEPS", "")]).strip() if cells else ""
+
+
 def _name(path: Path, source: str) -> str:
     """What a run is called in the file; Common Voice's name tells the language, too."""
     name = Path(source).name
@@ -197,6 +267,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="how the names of notebooks start, such as 01")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--source", default="embedded", help="embedded, mini, v0.02 or a folder")
+    parser.add_argument("--cells", nargs="+", default=[], help="run a part: ids of these cells")
+    parser.add_argument("--keep", type=Path, help="a folder for trainings, to go on from")
     parser.add_argument("--tables", action="store_true", help="write the tables and stop")
     options = parser.parse_args(arguments)
     if options.tables:
@@ -214,7 +286,9 @@ def main(arguments: list[str] | None = None) -> int:
     for path in paths:
         for seed in options.seeds:
             try:
-                records, seconds = measure(path, source, seed)
+                records, drawn, seconds = measure(
+                    path, source, seed, options.cells, options.keep and options.keep.resolve()
+                )
             except exercises.NotebookError as error:
                 print(f"{path.name}, seed {seed}: {error}. Nothing of this run was recorded.")
                 return 1
@@ -222,9 +296,11 @@ def main(arguments: list[str] | None = None) -> int:
                 "notebook": path.name,
                 "source": _name(path, source),
                 "seed": seed,
+                "part": _text_of(options.cells),
                 "seconds": round(seconds, 1),
             }
-            merge(file, records, [run])
+            about = {"source": run["source"], "seed": seed}
+            merge(file, records, [run], [about | curve for curve in drawn])
             print(f"{path.name}, {run['source']}, seed {seed}: {seconds:.0f} s", flush=True)
             for result in records:
                 print(f"    {result.name}, {result.classes} classes: {result.value:.1%}")

@@ -13,6 +13,7 @@ from course_utils.results.records import (
     RESULT,
     Result,
     chance_of,
+    curves,
     identity,
     keep,
     load,
@@ -23,6 +24,6 @@ from course_utils.results.tables import Table, comparison, mean_and_spread, tabl
 
 __all__ = [
     "IDENTITY", "METRICS", "RESULT", "Result", "Table", "ablations", "alarms", "alarms_recorded",
-    "chance_of", "comparison", "identity", "keep", "load", "mean_and_spread", "mistaken", "record",
-    "references", "table",
+    "chance_of", "comparison", "curves", "identity", "keep", "load", "mean_and_spread", "mistaken",
+    "record", "references", "table",
 ]

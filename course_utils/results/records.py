@@ -278,17 +278,47 @@ def references() -> list[tuple[Result, str]]:
     Of several files in ``labsolutions/measurements``, the newest that holds a result wins.
     """
     found: dict[tuple, list[tuple[Result, str]]] = {}
-    measured = []
-    for path in (settings.CHECKOUT / "labsolutions" / "measurements").glob("*.json"):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            date = datetime.strptime(content["date"], "%Y-%m-%d").strftime("%Y-%m-%d")
-            measured.append((date, [_result(item) for item in content["records"]]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path.name} is not a file of measurements: {error!r}") from error
-    for date, results in sorted(measured, key=lambda item: item[0]):
+    for date, results, _ in _measured():
         newest: dict[tuple, list[tuple[Result, str]]] = {}
         for result in results:
             newest.setdefault(identity(result, RESULT), []).append((result, date))
         found.update(newest)
     return [pair for same in found.values() for pair in same]
+
+
+def curves(corpus: str) -> dict[str, list[dict[str, list[float]]]]:
+    """The epochs of measured trainings: by name one history a seed, each a list a measure.
+
+    Parameters
+    ----------
+    corpus : str
+        What they were trained on, such as ``"embedded fr"``.
+    """
+    newest = {
+        (curve["name"], curve["seed"]): {
+            name: [float(value) for value in text.split()]
+            for name, text in curve.items()
+            if name not in ("name", "seed", "source")
+        }
+        for _, _, drawn in _measured()
+        for curve in drawn
+        if curve["source"] == corpus
+    }
+    found: dict[str, list[dict[str, list[float]]]] = {}
+    for (name, _), history in sorted(newest.items()):
+        found.setdefault(name, []).append(history)
+    return found
+
+
+def _measured() -> list[tuple[str, list[Result], list[dict[str, Any]]]]:
+    """Date, results and curves of each file of measurements, the oldest first."""
+    measured = []
+    for path in (settings.CHECKOUT / "labsolutions" / "measurements").glob("*.json"):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            date = datetime.strptime(content["date"], "%Y-%m-%d").strftime("%Y-%m-%d")
+            records = [_result(item) for item in content["records"]]
+            measured.append((date, records, content.get("curves", [])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path.name} is not a file of measurements: {error!r}") from error
+    return sorted(measured, key=lambda one: one[0])

@@ -154,6 +154,39 @@ def test_long_clips_agree_with_torch(stage, seed, length):
     assert float(stage.ctc_loss(log_probs, target)) == pytest.approx(expected, rel=1e-9)
 
 
+# ---------------------------------------------------------------- its gradient
+
+
+@settings(max_examples=300, **FIXED)
+@given(clip=clips(most_frames=9, most_symbols=6))
+def test_softmax_less_soft_alignment_is_the_gradient_of_both_losses(stage, clip):
+    logits, target = clip
+    if stage.frames_needed(target) > len(logits):
+        return
+    log_probs = logits.log_softmax(dim=1)
+    soft = stage.soft_alignment(log_probs, target)
+    for loss in (stage.ctc_loss, torch_loss):
+        x = logits.clone().requires_grad_()
+        loss(x.log_softmax(dim=1), target).backward()
+        torch.testing.assert_close(log_probs.exp() - soft, x.grad, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(soft.sum(dim=1), torch.ones(len(soft)).double())
+
+
+@settings(max_examples=100, **FIXED)
+@given(clip=clips(most_frames=5, most_symbols=4))
+def test_the_soft_alignment_counts_paths(stage, clip):
+    logits, target = clip
+    if stage.frames_needed(target) > len(logits):
+        return
+    log_probs, counted = logits.log_softmax(dim=1), torch.zeros_like(logits)
+    for path in itertools.product(range(logits.shape[1]), repeat=len(logits)):
+        if stage.collapse(list(path)) == target:
+            frames = range(len(path))
+            counted[frames, path] += log_probs[frames, path].sum().exp()
+    counted /= counted.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(stage.soft_alignment(log_probs, target), counted)
+
+
 # ---------------------------------------------------------------- decoding
 
 

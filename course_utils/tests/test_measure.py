@@ -50,7 +50,7 @@ def test_measure_runs_the_notebook_with_seed_and_source(tmp_path):
         "record['trained_on'] = settings.speech_commands_source()\n"
         "results.keep(**record);"
     )
-    records, seconds = measure.measure(notebook(tmp_path, source), "mini", seed=7)
+    records, _, seconds = measure.measure(notebook(tmp_path, source), "mini", seed=7)
     assert [(one.seed, one.trained_on) for one in records] == [(7, "mini")]
     assert seconds > 0
 
@@ -62,11 +62,36 @@ def test_sentences_have_a_switch_and_a_name_of_their_own(tmp_path, monkeypatch):
         f"results.keep(**{RECORD!r} | {{'trained_on': settings.common_voice_source()}});"
     )
     path = notebook(tmp_path, source).rename(tmp_path / "04_common_voice.ipynb")
-    records, _ = measure.measure(path, "mini_librispeech", seed=0)
+    records, *_ = measure.measure(path, "mini_librispeech", seed=0)
     assert [one.trained_on for one in records] == ["mini_librispeech"]
     assert measure._name(path, "embedded") == "embedded fr"
     assert measure._name(path, "/data/cv-corpus/en") == "cv-corpus/en"
     assert measure._name(tmp_path / "01_small.ipynb", "/data/sample") == "sample"
+
+
+def test_a_part_runs_what_it_needs_and_what_is_named_and_keeps_its_trainings(tmp_path):
+    path = notebook(tmp_path, "raise SystemExit('not asked for')")
+    whole = nbformat.read(path, 4)
+    sources = {
+        "needed": "from course_utils import results, runs, settings\nrecord = " + repr(RECORD),
+        "train": (
+            "folder = settings.runs_folder() / 'net-0123456789ab'\n"
+            "seen = folder.is_dir()\n"
+            "folder.mkdir(parents=True, exist_ok=True)\n"
+            "_ = (folder / 'scalars.csv').write_text('epoch,loss\\n1,0.51239\\n2,0.25\\n')\n"
+            "results.keep(**record | {'value': float(seen)});"
+        ),
+    }
+    for name, source in sources.items():
+        whole.cells.append(nbformat.v4.new_code_cell(source, id=name))
+    whole.cells[1].metadata["tags"] = ["needs-later"]
+    nbformat.write(whole, path)
+    for seen in (0, 1):
+        records, curves, _ = measure.measure(path, "mini", 0, ["train"], tmp_path / "kept")
+        assert [one.value for one in records] == [seen]
+        assert curves == [{"name": "net", "loss": "0.5124 0.25"}]
+    with pytest.raises(NotebookError, match="no code cell other"):
+        measure.measure(path, "mini", 0, ["train", "other"])
 
 
 def test_a_notebook_that_fails_is_an_error_and_no_record(tmp_path):
@@ -78,11 +103,13 @@ def test_merge_replaces_the_same_run_and_keeps_others(tmp_path):
     path = tmp_path / "2026-01-31.json"
     run = {"notebook": "01_small.ipynb", "source": "embedded", "seed": 0, "seconds": 3.0}
     measure.merge(path, [result(), result(seed=1)], [run])
-    measure.merge(path, [result(value=0.75)], [run | {"seconds": 4.0}])
+    curve = {"name": "net", "source": "embedded", "seed": 0, "loss": "0.5 0.25"}
+    measure.merge(path, [result(value=0.75)], [run | {"seconds": 4.0}], [curve])
     content = json.loads(path.read_text())
     assert content["date"] == "2026-01-31"
     assert {one["seed"]: one["value"] for one in content["records"]} == {0: 0.75, 1: 0.5}
     assert [one["seconds"] for one in content["runs"]] == [4.0]
+    assert content["curves"] == [curve]
     assert content["machine"]["cores"] >= 1
     assert set(content["versions"]) == set(measure.PACKAGES)
 

@@ -218,11 +218,16 @@ def three_hints(cell: NotebookNode) -> bool:
     return cell.cell_type == "markdown" and len(summaries) == 3 and counts == [3, 3, 3]
 
 
+#: Exercises that came later, with the next free number: they stand where they belong.
+LATER = {(4, number) for number in range(16, 21)}
+
+
 def exercise_numbers_ascend(notebook: NotebookNode) -> list[str]:
-    """One stage a notebook, and its exercises in the order of their numbers."""
+    """One stage a notebook, each number once, and all but the later ones in their order."""
     numbers = [exercise.number for exercise in exercises_or_none(notebook)]
+    first = [number for number in numbers if number not in LATER]
     complaints = []
-    if numbers != sorted(set(numbers)):
+    if first != sorted(first) or len(set(numbers)) < len(numbers):
         complaints.append(f"the exercises stand in the order {numbers}")
     if len({stage for stage, _ in numbers}) > 1:
         complaints.append("exercises of more than one stage")
@@ -354,26 +359,34 @@ def sections_are_those_of_the_course(notebook: NotebookNode) -> list[str]:
 
 
 def totals_are_sums(notebook: NotebookNode) -> list[str]:
-    """The table at the start has the exercises' minutes and points; two hours at most."""
+    """The table at the start has the exercises' minutes and points; two hours at most.
+
+    What is stretch has minutes and points of its own, and is no part of the two hours.
+    """
     title = notebook.cells[0].source
-    points = re.search(r"Points \| (\d+)", title)
+    points = re.search(r"Points \| (\d+)(?:, .*; (\d+) more)?", title)
     # A long stage has a row for each of its sittings.
-    sittings = re.findall(r"reading (\d+) · exercises (\d+)", title)
+    sittings = re.findall(r"reading (\d+) · exercises (\d+)(?: · stretch (\d+))?", title)
     found = {"points": points, "minutes": sittings}
     complaints = [f"the title's table has no {name}" for name, match in found.items() if not match]
     if complaints:
         return complaints
     promised = {
-        "points": int(points.group(1)),
-        "minutes": sum(int(exercises_) for _, exercises_ in sittings),
+        "points": [int(number or 0) for number in points.groups()],
+        "minutes": [sum(int(row[place] or 0) for row in sittings) for place in (1, 2)],
     }
-    tasks = exercises(notebook)
+    sources = {cell.get("id"): cell.source for cell in notebook.cells}
+    tasks: tuple[list, list] = ([], [])
+    for task in exercises(notebook):
+        tasks["**Stretch.**" in sources[task.cell("task")]].append(task)
     questions = sum(QUESTION.fullmatch(cell.get("id", "")) is not None for cell in notebook.cells)
     for name, more in (("points", 0), ("minutes", QUESTION_MINUTES * questions)):
-        total = sum(getattr(task, name) for task in tasks) + more
-        if promised[name] != total:
-            complaints.append(f"the title says {promised[name]} {name}, the exercises {total}")
-    if any(int(reading) + int(minutes) > 120 for reading, minutes in sittings):
+        total = [sum(getattr(task, name) for task in part) for part in tasks]
+        total[0] += more
+        for said, is_, kind in zip(promised[name], total, ("", " of stretch"), strict=True):
+            if said != is_:
+                complaints.append(f"the title says {said} {name}{kind}, the exercises {is_}")
+    if any(int(reading) + int(minutes) > 120 for reading, minutes, _ in sittings):
         complaints.append("a sitting is at most two hours")
     return complaints
 
@@ -706,6 +719,7 @@ BROKEN = [
     (totals_are_sums, replace("title", "Points | 3", "Points | 4"), "says 4 points"),
     (totals_are_sums, replace("title", "exercises 13", "exercises 10"), "says 10 minutes"),
     (totals_are_sums, replace("title", "reading 5", "reading 120"), "at most two hours"),
+    (totals_are_sums, replace("task-1-1", "nothing before", "nothing before\n\n**Stretch.**"), "points of stretch"),
     (totals_are_sums, replace("title", "Points | 3", "Marks | 3"), "has no points"),
     (every_cell_was_run, give("setup", execution_count=None), "cell setup was not run"),
     (every_cell_was_run, give("setup", execution_count=9), "not run in order"),

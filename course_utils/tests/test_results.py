@@ -299,6 +299,18 @@ def test_the_newest_measurement_of_a_result_wins(tmp_path):
     assert len(results.references()) == 2
 
 
+def test_curves_are_those_of_the_corpus_and_the_newest_of_each_seed(tmp_path):
+    curve = {"name": "net", "source": "embedded fr", "seed": 0, "loss": "0.5 0.25"}
+    other = [curve | {"seed": 1, "loss": "0.4 0.3"}, curve | {"source": "v0.02", "name": "cnn"}]
+    for date, drawn in (("2026-01-05", [curve]), ("2026-11-20", [curve | {"loss": "0.6"}, *other])):
+        content = {"date": date, "records": [], "curves": drawn}
+        (tmp_path / "labsolutions" / "measurements").mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "labsolutions" / "measurements" / f"{date}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+    assert results.curves("embedded fr") == {"net": [{"loss": [0.6]}, {"loss": [0.4, 0.3]}]}
+    assert results.curves("embedded en") == {}
+
+
 @pytest.mark.parametrize("record", [{**GOOD, "value": 7}, {"stage": 1}])
 def test_a_wrong_measurement_is_named(tmp_path, record):
     measure(tmp_path, "wrong.json", "2026-11-20", record)

@@ -380,9 +380,10 @@ def stage_4(space, generator):
     space |= {"device": torch.device("cpu"), "charmap": space["CharMap"](symbols)}
     items = [(torch.randn(40, 60 + i, generator=generator), [1 + i % 5, 2]) for i in range(12)]
     settings = {"epochs": 3, "batch_size": 4, "peak": 0.004, "weight_decay": 0.01}
-    settings |= {"mask": [4, 8], "seed": 1}
+    settings |= {"mask": [4, 8], "copies": None, "longest": 1.0, "schedule": "one cycle", "seed": 1}
     arguments = {"bands": 40, "symbols": 29, "channels": 8, "hidden": 8, "dropout": 0.3}
-    return space["SpeechCTC"], arguments, (items, items[:4]), settings
+    copies = [[item, (item[0][:, 5:], item[1])] for item in items]
+    return space["SpeechCTC"], arguments, (copies, items[:4]), settings
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3, 4])

@@ -26,9 +26,8 @@ CELLS = (
     "ex-4-11",
     "ex-4-12",
     "ex-4-13",
-    "step",
     "write-down",
-    "train-or-load",
+    "speeds",
 )
 
 
@@ -36,13 +35,16 @@ CELLS = (
 def notebook():
     """The names that these cells define; without what they do to the corpus."""
     cells = {cell.id: cell.source for cell in read(NOTEBOOK).cells}
-    names = {"training_texts": 10 * ["Portez ce vieux whisky au juge blond qui fume."]}
+    names = {
+        "training_texts": 10 * ["Portez ce vieux whisky au juge blond qui fume."],
+        "train": [],
+        "EVERY_20_MS": [(5, 1), (5, 2)],
+        "prepare": lambda waveform, *_: torch.zeros(40, 1 + waveform.shape[1] // 160),
+    }
     for name in CELLS:
         source = cells[name]
         if name == "tokens":  # the definitions; what follows is about the corpus
             source = source.split("\n\nprint(")[0]
-        if name == "train-or-load":
-            source = "def that_fit" + source.split("def that_fit")[1].split("\n\ndef train_ctc")[0]
         exec(compile(source, f"<{name}>", "exec"), names)
     return names
 
@@ -67,11 +69,32 @@ def test_unknown_letters_and_empty_texts_are_counted_and_named(notebook, capsys)
 def test_text_that_does_not_fit_is_counted_and_left_out(notebook, capsys):
     short = clip(0.1, [1, 2, 2, 3])  # 11 frames, 4 after the strides; the double letter needs 5
     items = [clip(1.0, [1, 2, 3]), short, clip(2.0, [5] * 4), clip(0.1, [1, 2, 3])]
-    kept = notebook["that_fit"](items)
-    assert [len(tokens) for _, tokens in kept] == [4, 3, 3]
+    kept = in_copies(notebook, items, speeds=(1.0,))
+    assert [len(tokens) for [(_, tokens)] in kept] == [3, 4, 3]
     told = "1 of 4 clips have more text than frames, and are left out of training\n"
     assert capsys.readouterr().out == told
-    notebook["that_fit"](kept)
+    in_copies(notebook, [items[0], items[2]], speeds=(1.0,))
+    assert capsys.readouterr().out == ""
+
+
+def in_copies(notebook, items, waveforms=(), speeds=(0.5, 1.0, 2.0)):
+    part = [SimpleNamespace(waveform=waveform) for waveform in waveforms]
+    rows = range(len(items))
+    return notebook["in_copies"](part, rows, items, 0, 1, speeds, notebook["LAYERS"])
+
+
+def test_copies_have_their_speeds_and_a_copy_without_room_is_left_out_alone(notebook, capsys):
+    roomy, tight = clip(1.0, [1, 2, 3]), clip(0.3, [1, 2, 3, 4, 5, 6, 7])  # 7 of 11 frames
+    kept = in_copies(notebook, [roomy, tight], [torch.randn(1, 16_000), torch.randn(1, 4_800)])
+    assert [[features.shape[1] for features, _ in copies] for copies in kept] == [
+        [101, 201, 51],
+        [31, 61],  # at double speed 16 frames, and 6 answers for 7 letters
+    ]
+    assert all(
+        tokens == item[1]
+        for copies, item in zip(kept, (roomy, tight), strict=True)
+        for _, tokens in copies
+    )
     assert capsys.readouterr().out == ""
 
 

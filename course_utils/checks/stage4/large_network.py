@@ -58,7 +58,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-class _Deep(nn.Module):
+class Large(nn.Module):
     """The network, with what `wrong` does otherwise."""
 
     def __init__(self, wrong: dict[str, Any], **named: Any):
@@ -84,6 +84,7 @@ class _Deep(nn.Module):
         self.head = wrong.get("head", lambda logits, training: logits)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, frame, band) -> logits (batch, frame', symbol), where nothing is wrong."""
         states = self.rnn(self.turn(self.see(self.cnn, x)))[0]
         return self.head(self.output(self.more(states)), self.training)
 
@@ -93,7 +94,7 @@ def _block(dropout: float, norm: Any = nn.BatchNorm2d, act: Any = None, drop: An
 
 
 def _deep(**wrong: Any) -> Callable[..., nn.Module]:
-    return partial(_Deep, wrong)
+    return partial(Large, wrong)
 
 
 def _blind(cnn: nn.Module, x: Tensor) -> Tensor:
@@ -214,7 +215,7 @@ def deep_speech(model_class: Callable) -> None:
     cases = [(small, several, False), (even, other[:1], False)]
     cases += [(small, several, True), (small, one, True)]
     cause = "cnn, transpose(1, 2).flatten(2), rnn, output, and no dropout but that of cnn"
-    ask(_heard, _logits, cases, cause, "a logit")
+    ask(_heard, large_logits, cases, cause, "a logit")
     # Where a kernel is much longer than what it sees, torch's way back has crashed.
     x = torch.randn(2, 1, 61, small["bands"], generator=generator(11))
     model = call(model_class, **small)
@@ -296,4 +297,5 @@ def _images(
     return x, averages(layers), names
 
 
-_logits = partial(_images, whole=True)
+#: The oracle of the whole network: logits, and what else :func:`_images` returns.
+large_logits = partial(_images, whole=True)

@@ -311,3 +311,104 @@ RIGHT_ANSWERS["4.12"] = [
         ),
     ),
 ]
+
+
+# ---------------------------------------------------------------- 4.17 - The loss of a batch
+
+RIGHT_ANSWERS["4.17"] = [
+    (
+        "clip by clip, only those that fit",
+        function(
+            "loss_of(model, batch)",
+            """
+            features, lengths, targets, target_lengths = batch
+            log_probs, frames = model(features, lengths)
+            kept = feasible(frames, targets, target_lengths).nonzero().flatten().tolist()
+            total = 0 * log_probs.sum()
+            for i in kept:
+                clip, count = log_probs[i, : frames[i]], target_lengths[i : i + 1]
+                given = clip[:, None], targets[i : i + 1, :count], frames[i : i + 1], count
+                total = total + nn.CTCLoss()(*given) / len(kept)
+            return total""",
+        ),
+    ),
+]
+
+
+# ---------------------------------------------------------------- 4.18 - A step of bounded length
+
+STEP = function(
+    "train_step(model, optimiser, batch, loss_of=loss_of, longest=1.0)",
+    """
+    model.train()
+    optimiser.zero_grad()
+    loss = loss_of(model, batch)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), longest)
+    optimiser.step()
+    return loss.item()""",
+)
+
+WRONG_ANSWERS["4.18"] = [
+    (
+        "a loss of its own",
+        STEP.replace("loss = loss_of(", "loss = (lambda *_: next(model.parameters()).sum())("),
+        "train, loss_of, zero_grad, backward, clip_grad_norm_, step",
+    ),
+]
+
+RIGHT_ANSWERS["4.18"] = [
+    (
+        "the length by hand",
+        STEP.replace(
+            "nn.utils.clip_grad_norm_(model.parameters(), longest)",
+            """length = sum(p.grad.square().sum() for p in model.parameters()).sqrt()
+    for p in model.parameters():
+        p.grad *= longest / length.clamp(min=longest)""",
+        ),
+    ),
+]
+
+
+# -------------------------------------------------------------- 4.16 - The large one, with lengths
+
+RIGHT_ANSWERS["4.16"] = [
+    (
+        "block by block, lengths by arithmetic",
+        """
+class DeepSpeechCTC(DeepSpeech):
+    def forward(self, features, lengths):
+        def silent(x, n):
+            keep = torch.arange(x.size(2), device=x.device) < n.to(x.device).unsqueeze(1)
+            return torch.where(keep[:, None, :, None], x, torch.zeros((), device=x.device))
+
+        x = silent(features.transpose(1, 2).unsqueeze(1), lengths)
+        for block in (self.cnn[:4], self.cnn[4:]):
+            lengths = (lengths + 1) // 2
+            x = silent(block(x), lengths)
+        x = x.permute(0, 2, 1, 3).flatten(2)
+        frames, order = x.shape[1], lengths.argsort(descending=True)
+        packed = nn.utils.rnn.pack_padded_sequence(x[order], lengths[order].cpu(), True)
+        y, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], True, total_length=frames)
+        return F.log_softmax(self.output(y[order.argsort()]), dim=-1), lengths
+""",
+    ),
+]
+
+
+# ---------------------------------------------------------------- 4.20 - A price for large weights
+
+RIGHT_ANSWERS["4.20"] = [
+    (
+        "all weights in one row",
+        function(
+            "penalty(model, l1, l2)",
+            """
+            trained = [p.flatten() for p in model.parameters() if p.requires_grad]
+            if not trained:
+                return torch.tensor(0.0)
+            row = torch.cat(trained)
+            return l1 * row.norm(p=1) + l2 * row.dot(row)""",
+        ),
+    ),
+]
