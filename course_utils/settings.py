@@ -6,6 +6,7 @@ variable                   meaning                                              
 ``COURSE_DATA``            folder of the corpora                                      ``data/``
 ``COURSE_SPEECH_COMMANDS`` ``embedded``, ``mini``, ``v0.01``, ``v0.02`` or a folder   ``embedded``
 ``COURSE_COMMON_VOICE``    ``embedded``, ``mini_librispeech``, ``mdc:ID``, a folder   ``embedded``
+                           (``embedded:new_words``, ``embedded:more``: other parts)
 ``COURSE_LANGUAGE``        which language of Common Voice, such as ``fr`` or ``en``      ``fr``
 ``COURSE_DEVICE``          ``cpu``, ``cuda``, ``cuda:1``, ``mps``                     the best found
 ``COURSE_THREADS``         threads of torch on the CPU                                1
@@ -34,7 +35,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 #: Names of corpora, as they are written; every other source is a folder.
 SPEECH_COMMANDS = ("embedded", "mini", "v0.01", "v0.02")
-COMMON_VOICE = ("embedded", "mini_librispeech")
+COMMON_VOICE = ("embedded", "embedded:new_words", "embedded:more", "mini_librispeech")
 
 #: A path that was copied out of a terminal, a file manager or a text may stand in one of these.
 _QUOTES = ("\"\"", "''", "“”", "„“", "‘’", "«»", "``")

@@ -1,7 +1,9 @@
 """Transcripts around the exercises: which become tokens, what they hold, which fit their audio."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -84,6 +86,73 @@ def repeated(pattern: str, texts: Iterable[str]) -> list[str]:
     return [(pattern * len(text))[: len(text)] for text in texts]
 
 
+@dataclass
+class Heard:
+    """What was made of one clip; as text it is the best one.
+
+    Attributes
+    ----------
+    features : float32 tensor (band, frame)
+        What the network was given.
+    texts : list of (text, score)
+        Different texts, the best one first, with their log scores.
+    words : list of (word, start, end)
+        Where the words of the best text are, in s.
+    """
+
+    features: Tensor
+    texts: list[tuple[str, float]]
+    words: list[tuple[str, float, float]]
+
+    def __str__(self) -> str:
+        return self.texts[0][0] or "(nothing)"
+
+
+def heard(
+    features: Tensor, log_probs: Tensor,
+    search: Callable[[Tensor], Sequence[tuple[tuple[int, ...], float]]],
+    decode: Callable[[Sequence[int]], str],
+    align: Callable[[list[int]], Iterable[tuple[str, float, float, float]]], count: int = 5,
+) -> Heard:
+    """The best texts of a clip, and where the words of the best one are.
+
+    Parameters
+    ----------
+    features : float32 tensor (band, frame)
+    log_probs : float32 tensor (frame, symbol)
+        What the network says; no frames if nobody speaks.
+    search : callable
+        ``search(log_probs)`` gives texts, as tokens, with their log scores, best first.
+    decode : callable
+        Tokens to text.
+    align : callable
+        ``align(tokens)`` gives (letter, start, end, probability), in s.
+    count : int
+        How many texts are kept.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.zeros(1, 2)
+    >>> spans = [("a", 0.0, 0.1, 1.0), (" ", 0.1, 0.2, 1.0), ("b", 0.2, 0.4, 1.0)]
+    >>> found = heard(x, x, lambda x: [((1, 2), -0.5)], lambda tokens: "a b", lambda tokens: spans)
+    >>> found.words, str(found)
+    ([('a', 0.0, 0.1), ('b', 0.2, 0.4)], 'a b')
+    """
+    found = list(search(log_probs))[:count]
+    words: list[tuple[str, float, float]] = []
+    between = True
+    for letter, start, end, _ in align(list(found[0][0])) if found[0][0] else ():
+        if letter == " ":
+            between = True
+        elif between:
+            words.append((letter, start, end))
+            between = False
+        else:
+            words[-1] = (words[-1][0] + letter, words[-1][1], end)
+    return Heard(features, [(decode(tokens), float(score)) for tokens, score in found], words)
+
+
 def by_torchaudio(
     clips: Iterable[Tensor], symbols: str, width: int = 50
 ) -> Iterator[str]:
@@ -113,3 +182,29 @@ def by_torchaudio(
     for clip in clips:
         tokens = search(clip[None])[0][0].tokens.tolist()
         yield "".join(names[token] for token in tokens if token).strip()
+
+
+def merges_by_library(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
+    """The first merges that the package tokenizers learns from these texts.
+
+    Where it is not there, this says so, and there are none.
+
+    Parameters
+    ----------
+    texts : iterable of str
+    count : int
+        How many merges.
+    """
+    try:
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    except ImportError as error:
+        print(f"Not here: {error}")
+        return []
+    texts = list(texts)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()  # a space before each word, written so
+    letters = {"▁", *"".join(texts)} - {" "}
+    size = len(letters) + count
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, show_progress=False))
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [tuple(piece.replace("▁", " ") for piece in pair) for pair in merges]

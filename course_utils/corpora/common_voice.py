@@ -1,6 +1,8 @@
 """Common Voice from any source, as one dataset type.
 
-A source is ``"embedded"`` (synthetic speech, made on the spot), a folder of a release,
+A source is ``"embedded"`` (synthetic speech, made on the spot; with ``":new_words"`` behind it a
+test part of words that training has not heard, with ``":more"`` more than twice the
+training), a folder of a release,
 ``"mdc:DATASET_ID"`` (a dataset of the Mozilla Data Collective, with your own key), or
 ``"mini_librispeech"`` (English, downloaded once). Nothing downstream knows which it is.
 
@@ -157,7 +159,8 @@ def load(
     language : str
         Which language of the source; a source that has only one is used as it is, and says so.
     source : str or Path, optional
-        ``"embedded"``, a folder of a release (the whole, or that of one language),
+        ``"embedded"``, ``"embedded:new_words"``, ``"embedded:more"``, a folder of a release (the
+        whole, or that of one language),
         ``"mdc:DATASET_ID"`` or ``"mini_librispeech"``; default ``COURSE_COMMON_VOICE``, else
         ``"embedded"``.
     min_seconds, max_seconds : float, optional
@@ -191,9 +194,11 @@ def load(
 
 def _locate(source: str, language: str) -> tuple[Release, str]:
     """The tables of a source and its name; builds or downloads when it is not there."""
-    if source == "embedded":
-        folder = embedded.common_voice(language)
-        return tables.read(folder / language), f"embedded {language}"
+    if source in settings.COMMON_VOICE and source.startswith("embedded"):
+        part = source.partition(":")[2]
+        folder = embedded.common_voice(language, **({"part": part} if part else {}))
+        name = " ".join(["embedded", *part.split("_"), language]).replace("  ", " ")
+        return tables.read(folder / language), name
     if source == "mini_librispeech":
         return mini_librispeech.read(mini_librispeech.folder()), source
     if source.startswith("mdc:"):

@@ -20,10 +20,11 @@ from course_utils.results.records import (
     record,
     references,
 )
+from course_utils.results.studies import study
 from course_utils.results.tables import Table, comparison, mean_and_spread, table
 
 __all__ = [
     "IDENTITY", "METRICS", "RESULT", "Result", "Table", "ablations", "alarms", "alarms_recorded",
     "chance_of", "comparison", "curves", "identity", "keep", "load", "mean_and_spread", "mistaken",
-    "record", "references", "table",
+    "record", "references", "study", "table",
 ]

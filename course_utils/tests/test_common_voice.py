@@ -171,6 +171,44 @@ def test_the_number_of_processes_changes_no_byte(small, tmp_path):
     assert files(again) == files(small)
 
 
+@pytest.mark.parametrize(
+    "language, digest", [("fr", "d3db101deb61bbcc"), ("en", "95e213bbecb0bb59")]
+)
+def test_who_reads_what_stays_as_it_was(language, digest):
+    lines = script.lines_of({"language": language, "seed": 0, "speakers": 160, "sentences": 8})
+    text = "\n".join(f"{line.path} {line.speaker} {line.split} {line.sentence}" for line in lines)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("part, sizes", [("new_words", [32, 4, 4]), ("more", [40, 4, 4])])
+def test_a_part_changes_the_test_or_the_training_alone(small, tmp_path, monkeypatch, part, sizes):
+    monkeypatch.setattr(script, "MORE", 4)
+    (tmp_path / "common_voice_fr-v1").symlink_to(small)
+    folder = embedded.common_voice("fr", tmp_path / "part", part=part, **SMALL)
+    rows = [[row["path"] for row in table(folder / "fr" / name)] for name in TABLES]
+    assert [len(part) for part in rows] == sizes
+    changed = {"new_words": "test.tsv", "more": "train.tsv"}[part]
+    for name in set(TABLES) - {changed}:
+        assert (folder / "fr" / name).read_bytes() == (small / "fr" / name).read_bytes()
+    before, after = files(small / "fr" / "clips"), files(folder / "fr" / "clips")
+    shared = before.keys() & after.keys()
+    assert len(shared) == (36 if part == "new_words" else 40)
+    assert {name: before[name] for name in shared} == {name: after[name] for name in shared}
+    old, new = table(small / "fr" / "test.tsv"), table(folder / "fr" / "test.tsv")
+    assert {row["client_id"] for row in old} == {row["client_id"] for row in new}
+    heard = [words(row["sentence"]) for row in table(folder / "fr" / "train.tsv")]
+    if part == "new_words":
+        assert all(set(words(row["sentence"])) - set().union(*heard) for row in new)
+
+
+@pytest.mark.parametrize("language, accents", [("de", {"de"}), ("es", {"es", "es-419"})])
+def test_german_and_spanish_are_spoken(tmp_path, language, accents):
+    folder = embedded.common_voice(language, tmp_path / "corpus", speakers=10, sentences=1)
+    people = json.loads((folder / "speakers.json").read_text("utf-8"))
+    assert {person["accent"] for person in people} <= accents
+    assert len(table(folder / language / "validated.tsv")) == 10
+
+
 def test_english_by_one_argument(tmp_path):
     folder = embedded.common_voice("en", tmp_path / "english", speakers=10, sentences=1)
     rows = table(folder / "en" / "validated.tsv")
@@ -219,7 +257,9 @@ def test_it_is_built_once_and_other_settings_need_another_folder(small, capsys):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"language": "de"}, "language is 'de'; the embedded corpus speaks fr and en"),
+        ({"language": "it"}, "language is 'it'; the embedded corpus speaks fr and en"),
+        ({"part": "less"}, "part is 'less'; use one of new_words, more, or none"),
+        ({"language": "de", "part": "new_words"}, "there are new words for 'fr', 'en'"),
         ({"speakers": 9}, "speakers is 9; a split by speaker needs at least 10"),
         ({"sentences": 0}, "sentences is 0; everybody reads at least 1"),
         ({"processes": 0}, "processes is 0; it takes at least 1 to speak"),

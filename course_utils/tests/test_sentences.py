@@ -8,9 +8,10 @@ import unicodedata
 import pytest
 
 from course_utils.corpora.embedded import sentences
-from course_utils.corpora.embedded.sentences import GRAMMARS, vocabulary, words, write
+from course_utils.corpora.embedded.sentences import GRAMMARS, NEW_WORDS, vocabulary, words, write
 
 LANGUAGES = list(GRAMMARS)
+NEW = {language: write(1500, language, new_words=True) for language in NEW_WORDS}
 MANY = {language: write(1500, language) for language in LANGUAGES}
 
 
@@ -39,7 +40,7 @@ def test_sentences_are_short(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_begins_with_a_capital_and_ends_with_a_sign(language):
     for sentence in MANY[language]:
-        assert sentence[0].isupper()
+        assert sentence.lstrip("¿¡")[0].isupper()
         assert sentence[-1] in ".?!"
         assert sentence == " ".join(sentence.split())
         assert not set("{}|") & set(sentence)
@@ -112,6 +113,52 @@ def test_english_agrees(wrong):
     assert [s for s in statements if re.search(wrong, s.lower())] == []
 
 
+@pytest.mark.parametrize(
+    "language, wrong",
+    [
+        # An article beside a noun of another gender or case.
+        ("de", r"\b(einen|den) (suppe|torte|blume|tür|sonne|insel|mütze|jacke|buch|fenster)\b"),
+        ("de", r"\b(der|die) (schloss|buch|haus|mädchen|fahrrad|gemüse|essen|auto|fenster)\b"),
+        ("de", r"\beine (apfel|ei|buch|brief|baum|hut|mantel|hemd|kleid|foto)\b"),
+        ("de", r"\b(roten|grünen|weißen) (jacke|mütze|hemd|kleid)\b"),
+        ("de", r"\b(rotes|grünes|weißes) (hut|mantel|jacke|mütze)\b"),
+        ("de", r"\b(sieht|zeichnet|malt|findet) (\w+ )?der \w+\.$"),
+        ("es", r"\b(una|la) (sombrero|abrigo|libro|árbol|castillo|jardín|coche|gato|pescado)\b"),
+        ("es", r"\b(un|el) (chaqueta|bufanda|sopa|tarta|manzana|naranja|flor|carta|llave|casa)\b"),
+        ("es", r"\b(sombrero|abrigo) (roja|amarilla|blanca)\b"),
+        ("es", r"\b(niña|hermana|vecina|reina|madre) está (contento|enfermo|listo|cansado)\b"),
+        ("es", r"^[^¿]*\?|^[^¡]*!"),
+    ],
+)
+def test_german_and_spanish_agree(language, wrong):
+    assert [s for s in MANY[language] if re.search(wrong, s.lower())] == []
+
+
+def test_german_and_spanish_have_their_letters():
+    assert set("äöüß") < set("".join(MANY["de"]))
+    assert set("áéíóúñ¿¡") < set("".join(MANY["es"]))
+
+
+@pytest.mark.parametrize("language", NEW_WORDS)
+def test_every_sentence_of_new_words_has_one_and_no_new_word_is_an_old_one(language):
+    known = vocabulary(language)
+    assert all(set(words(sentence)) - known for sentence in NEW[language])
+    used = {word for sentence in NEW[language] for word in words(sentence)}
+    assert used <= vocabulary(language, new_words=True)
+    assert len(used - known) > 140
+    letters = set("".join(MANY[language]).lower())
+    assert set("".join(NEW[language]).lower()) <= letters  # what no letter can be asked for
+
+
+def test_new_words_obey_the_same_rules():
+    for language, rules in NEW_WORDS.items():
+        assert rules.keys() <= GRAMMARS[language].keys()
+    text = "\n".join(NEW["fr"]).lower()
+    assert not re.search(r"\b(je|ne|que|le|la) [aeiouyàâéèêëîïôœù]", text)
+    with pytest.raises(ValueError, match="there are new words for 'fr', 'en'"):
+        write(1, "de", new_words=True)
+
+
 def test_the_same_seed_writes_the_same_and_another_others():
     assert write(50) == write(50) == write(80)[:50]
     assert write(50, seed=1) != write(50)
@@ -124,8 +171,8 @@ def test_another_process_writes_the_same():
 
 
 def test_a_language_without_a_grammar():
-    with pytest.raises(ValueError, match=r"language is 'de'; there are grammars for 'fr', 'en'\."):
-        write(1, "de")
+    with pytest.raises(ValueError, match=r"language is 'it'; there are grammars for 'fr', 'en', "):
+        write(1, "it")
 
 
 def test_a_grammar_has_an_end(monkeypatch):

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +117,7 @@ def speech_commands(
 
 def common_voice(
     language: str = "fr", folder: Path | None = None, *, speakers: int = 160, sentences: int = 8,
-    seed: int = 0, processes: int | None = None,
+    seed: int = 0, part: str = "", processes: int | None = None,
 ) -> Path:
     """Find the embedded Common Voice, or build it; returns the folder that holds the language's.
 
@@ -128,10 +128,11 @@ def common_voice(
     Parameters
     ----------
     language : str
-        ``"fr"`` or ``"en"``.
+        ``"fr"``, ``"en"``, ``"de"`` or ``"es"``.
     folder : Path, optional
         Where the corpus lies; default ``embedded/common_voice_fr-v1`` in the data folder, or in
-        the user's own where that one has none and cannot be written.
+        the user's own where that one has none and cannot be written. A part copies from
+        ``common_voice_fr-v1`` beside it.
     speakers : int
         At least 10. Of each ten, eight are for training, one for validation, one for testing;
         low, high and children's voices alike.
@@ -139,6 +140,10 @@ def common_voice(
         How many each speaker reads; nobody else reads the same.
     seed : int
         Another seed gives other speakers and other sentences.
+    part : str
+        ``"new_words"``: the same training and validation, and a test part whose words training
+        has not heard, read by the same speakers (French and English). ``"more"``: the same
+        validation and test, and 160 speakers more to train on.
     processes : int, optional
         How many processes speak at a time; default one a core. It does not change the bytes.
 
@@ -154,6 +159,8 @@ def common_voice(
         raise ValueError(
             f"language is {language!r}; the embedded corpus speaks {' and '.join(GRAMMARS)}."
         )
+    if part not in ("", *script.PARTS):
+        raise ValueError(f"part is {part!r}; use one of {', '.join(script.PARTS)}, or none.")
     if speakers < 10:
         raise ValueError(f"speakers is {speakers}; a split by speaker needs at least 10.")
     if sentences < 1:
@@ -165,11 +172,18 @@ def common_voice(
         "speakers": speakers,
         "sentences": sentences,
     }
-    clips, lines = speakers * sentences, script.lines_of(recipe)
+    clips, without = speakers * sentences, f"common_voice_{language}-v{COMMON_VOICE_VERSION}"
+    lines, copied = script.lines_of(recipe), []
+    if part:
+        recipe = recipe | {"part": part}
+        there = {line.path for line in lines}
+        lines = script.lines_of(recipe)
+        copied = [line.path for line in lines if line.path in there]
+        lines = [line for line in lines if line.path not in there]
     plan = Plan(
         recipe=recipe,
-        clips=clips,
-        size=clips * BYTES_PER_SENTENCE,
+        clips=len(lines),
+        size=(len(lines) + len(copied)) * BYTES_PER_SENTENCE,
         folders=(f"{language}/clips",),
         jobs=[
             {
@@ -182,7 +196,7 @@ def common_voice(
                     if line.speaker in batch
                 ],
             }
-            for batch in _batches(speakers)
+            for batch in _in_tens(sorted({line.speaker for line in lines}))
         ],
         write_texts=lambda building, espeak: script.write_tables(building, recipe, espeak),
         whole="25 MB",
@@ -190,9 +204,16 @@ def common_voice(
         "to a folder of a release",
         smallest="COURSE_COMMON_VOICE=mini_librispeech (459 MB, English)",
     )
-    return _find_or_build(
-        folder, f"common_voice_{language}-v{COMMON_VOICE_VERSION}", plan, processes
-    )
+
+    def copy(building: Path) -> None:
+        beside = None if folder is None else folder.with_name(without)
+        options = {"speakers": speakers, "sentences": sentences, "seed": seed}
+        clips = common_voice(language, beside, **options, processes=processes) / language / "clips"
+        for path in copied:
+            shutil.copyfile(clips / path, building / language / "clips" / path)
+
+    plan = replace(plan, copies=copy if part else None)
+    return _find_or_build(folder, f"{without}-{part}" if part else without, plan, processes)
 
 
 @dataclass(frozen=True)
@@ -208,6 +229,7 @@ class Plan:
     whole: str
     real: str  # where real speech comes from
     smallest: str  # ... and with the least effort
+    copies: Callable[[Path], None] | None = None  # puts there what need not be spoken again
 
 
 def _commands_plan(recipe: dict, batches: list[list[int]]) -> Plan:
@@ -269,10 +291,13 @@ def say(word: str, speaker: int = 59, seed: int = 0) -> "torch.Tensor":
 
 
 def _batches(speakers: int, first: int = 0) -> list[list[int]]:
-    indices = list(range(first, first + speakers))
+    return _in_tens(range(first, first + speakers))
+
+
+def _in_tens(indices: Sequence[int]) -> list[list[int]]:
     return [
-        indices[place : place + SPEAKERS_PER_BATCH]
-        for place in range(0, speakers, SPEAKERS_PER_BATCH)
+        list(indices[place : place + SPEAKERS_PER_BATCH])
+        for place in range(0, len(indices), SPEAKERS_PER_BATCH)
     ]
 
 
@@ -344,6 +369,8 @@ def _build(folder: Path, plan: Plan, processes: int) -> None:
     try:
         for name in plan.folders:
             (building / name).mkdir(parents=True)
+        if plan.copies:
+            plan.copies(building)
         espeak = speak(building, plan, processes)
         plan.write_texts(building, espeak)
         if folder.exists():

@@ -16,10 +16,10 @@ SAMPLE_RATE = 16_000  # Hz
 DATA_FILES = ("phondata", "phonindex", "phontab", "intonations")
 
 
-DICTIONARIES = {"en": "en_dict", "fr": "fr_dict"}
+DICTIONARIES = {name: f"{name}_dict" for name in ("en", "fr", "de", "es")}
 
 
-DATA_FOLDERS = {"en": "lang/gmw", "fr": "lang/roa"}
+DATA_FOLDERS = {"en": "lang/gmw", "fr": "lang/roa", "de": "lang/gmw", "es": "lang/roa"}
 
 
 class EspeakUnavailable(RuntimeError):

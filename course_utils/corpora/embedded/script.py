@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
@@ -33,6 +33,9 @@ ACCENTS = {
     "fr": "Français de France",
     "fr-be": "Français de Belgique",
     "fr-ch": "Français de Suisse",
+    "de": "Deutschland Deutsch",
+    "es": "España: Norte peninsular",
+    "es-419": "México",
 }
 
 README = """\
@@ -45,11 +48,22 @@ the sound that it makes), called by course_utils.corpora.embedded, version {vers
 - Language: {language}. {clips} clips, 32 kHz MP3, each another sentence of a small grammar.
 - {speakers} synthetic speakers, described in speakers.json: accent, pitch, formants, breath, rate,
   and a room, a microphone and a noise floor for each. They have no age and no gender.
-- Split by speaker and by sentence, 80/10/10: train.tsv, dev.tsv, test.tsv. validated.tsv holds
+- Split by speaker and by sentence{shares}: train.tsv, dev.tsv, test.tsv. validated.tsv holds
   all of them, clip_durations.tsv their lengths in milliseconds.
 
 Use it to learn and to test programs. A score on it says little about human speech.
 """
+
+
+#: How much more there is to train on in the part that is called "more": speakers.
+MORE = 160
+#: What differs from the corpus as it is, by the name of the part.
+PARTS = {
+    "new_words": ", as in the corpus without this part; but the speakers of the\n"
+    "  test part read words that training does not have",
+    "more": ": validation and test as in the corpus without this part, and more\n"
+    "  speakers and sentences to train on",
+}
 
 
 @dataclass(frozen=True)
@@ -69,17 +83,28 @@ def lines_of(recipe: dict) -> list[Line]:
     Every sentence is read once, and every speaker is in one split: so no two splits share a
     speaker or a sentence.
     """
-    count = recipe["speakers"] * recipe["sentences"]
-    split = _splits(recipe)
-    texts = sentences.write(count, recipe["language"], recipe["seed"])
-    return [
-        Line(
-            number=number, path=f"common_voice_{recipe['language']}_{90_000_001 + number}.mp3",
-            sentence=text, speaker=number % recipe["speakers"],
-            split=split[number % recipe["speakers"]],
-        )
-        for number, text in enumerate(texts)
+    count, split = recipe["speakers"] * recipe["sentences"], _splits(recipe)
+    language, seed, part = recipe["language"], recipe["seed"], recipe.get("part")
+    more = MORE * recipe["sentences"] if part == "more" else 0
+    texts = sentences.write(count + more, language, seed)  # the first ones are always the same
+    read = [(text, number % len(split)) for number, text in enumerate(texts[:count])]
+    if more:
+        split += ["train"] * MORE
+        new = range(recipe["speakers"], len(split))
+        read += [(text, new[number % MORE]) for number, text in enumerate(texts[count:])]
+    lines = [
+        Line(number, f"common_voice_{language}_{90_000_001 + number}.mp3", text, speaker,
+             split[speaker])
+        for number, (text, speaker) in enumerate(read)
     ]
+    if part == "new_words":
+        old = [line for line in lines if line.split == "test"]
+        lines = [line for line in lines if line.split != "test"]
+        texts = sentences.write(len(old), language, seed, new_words=True)
+        for number, (line, text) in enumerate(zip(old, texts, strict=True), start=count):
+            path = f"common_voice_{language}_{90_000_001 + number}.mp3"
+            lines.append(replace(line, number=number, path=path, sentence=text))
+    return lines
 
 
 def _splits(recipe: dict) -> list[str]:
@@ -98,11 +123,12 @@ def write_tables(folder: Path, recipe: dict, espeak: str) -> None:
     """Write the tables and descriptions beside the clips; ``corpus.json`` is the last."""
 
     language, seed = recipe["language"], recipe["seed"]
-    people = [make_reader(index, seed, language) for index in range(recipe["speakers"])]
+    found = lines_of(recipe)
+    count = 1 + max(line.speaker for line in found)
+    people = [make_reader(index, seed, language) for index in range(count)]
     ids = [_hash(f"common voice {language} {seed} {index}", 512) for index in range(len(people))]
     rows: dict[str, list[tuple]] = {"train": [], "dev": [], "test": [], "validated": []}
     durations = []
-    found = lines_of(recipe)
     for clip in sorted(found, key=lambda clip: (ids[clip.speaker], clip.path)):
         row = dict.fromkeys(COLUMNS, "") | {
             "client_id": ids[clip.speaker],
@@ -126,7 +152,9 @@ def write_tables(folder: Path, recipe: dict, espeak: str) -> None:
         for client, person in zip(ids, people, strict=True)
     ]
     texts["speakers.json"] = json.dumps(records, indent=1) + "\n"
-    about = {**recipe, "espeak": espeak, "clips": f"{len(found):,}"}
+    shares = PARTS.get(recipe.get("part", ""), ", 80/10/10")
+    about = {**recipe, "espeak": espeak, "clips": f"{len(found):,}", "shares": shares}
+    about["speakers"] = len(people)
     texts["README.md"] = README.format(**about)
     texts["corpus.json"] = (
         json.dumps(

@@ -1,4 +1,4 @@
-"""Sentences to be read aloud, from the two small grammars of ``grammars.json``.
+"""Sentences to be read aloud, from the small grammars of ``grammars.json``.
 
 A grammar is a table of rules. ``"who": "le chat|la fille"`` says that ``{who}`` becomes one of
 two texts; a text may hold further names in braces. Words that must agree stand under names of
@@ -9,6 +9,9 @@ A name that stands more often in a rule is drawn more often. A French verb in -e
 je, il, elle and on, so that they can stand for any person.
 
 To add words, add them to a rule; to add a language, add a grammar. Either changes the corpus.
+
+``new_words.json`` holds other words for the same rules: none of them stands in the grammar, and
+every sentence that is written with them has at least one.
 """
 
 from __future__ import annotations
@@ -22,13 +25,19 @@ from pathlib import Path
 GRAMMARS: dict[str, dict[str, str]] = json.loads(
     Path(__file__).with_name("grammars.json").read_text(encoding="utf-8")
 )
+#: Rules with words that the grammar does not have, of the languages that have a test of them.
+NEW_WORDS: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("new_words.json").read_text(encoding="utf-8")
+)
 
 # je aime -> j'aime. Only these words meet a vowel that varies; "l'école" stands in the grammar.
 _ELISION = re.compile(r"\b(j|n|qu)e (?=[aeiouyàâéèêëîïôœù])", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def write(count: int, language: str = "fr", seed: int = 0) -> list[str]:
+def write(
+    count: int, language: str = "fr", seed: int = 0, new_words: bool = False
+) -> list[str]:
     """Write different sentences.
 
     Words of a rule are dealt like cards, each once before any comes again, so that rare words
@@ -39,9 +48,11 @@ def write(count: int, language: str = "fr", seed: int = 0) -> list[str]:
     count : int
         How many. No two are alike, not even but for punctuation and capitals.
     language : str
-        ``"fr"`` or ``"en"``.
+        ``"fr"``, ``"en"``, ``"de"`` or ``"es"``.
     seed : int
         Another seed writes other sentences.
+    new_words : bool
+        The same rules, with words of ``new_words.json`` where that has some: French and English.
 
     Raises
     ------
@@ -53,11 +64,9 @@ def write(count: int, language: str = "fr", seed: int = 0) -> list[str]:
     >>> len(set(write(100)))
     100
     """
-    if language not in GRAMMARS:
-        known = ", ".join(map(repr, GRAMMARS))
-        raise ValueError(f"language is {language!r}; there are grammars for {known}.")
-    draw = random.Random(f"{language} {seed}")
-    grammar = {name: rule.split("|") for name, rule in GRAMMARS[language].items()}
+    rules = _rules(language, new_words)
+    draw = random.Random(f"{language} {seed}{' new words' if new_words else ''}")
+    grammar = {name: rule.split("|") for name, rule in rules.items()}
     decks: dict[str, list[str]] = {}
     written: dict[tuple[str, ...], str] = {}
     misses = 0
@@ -82,12 +91,20 @@ def words(sentence: str) -> list[str]:
     return _WORD.findall(sentence.lower())
 
 
-def vocabulary(language: str = "fr") -> set[str]:
+def vocabulary(language: str = "fr", new_words: bool = False) -> set[str]:
     """Every word that the grammar of a language can write, elided ones too."""
     found = set()
-    for rule in GRAMMARS[language].values():
+    for rule in _rules(language, new_words).values():
         found.update(words(re.sub(r"\{\w+\}", " ", rule)))
     return found | ({"j", "n", "qu"} if language == "fr" else set())
+
+
+def _rules(language: str, new_words: bool) -> dict[str, str]:
+    known = NEW_WORDS if new_words else GRAMMARS
+    if language not in known:
+        what, names = "new words" if new_words else "grammars", ", ".join(map(repr, known))
+        raise ValueError(f"language is {language!r}; there are {what} for {names}.")
+    return GRAMMARS[language] | (NEW_WORDS[language] if new_words else {})
 
 
 def _expand(name: str, grammar: dict, decks: dict, draw: random.Random) -> str:
@@ -101,4 +118,4 @@ def _expand(name: str, grammar: dict, decks: dict, draw: random.Random) -> str:
 def _finish(sentence: str) -> str:
     """Elide, and begin with a capital letter."""
     sentence = _ELISION.sub(r"\1'", sentence)
-    return sentence[0].upper() + sentence[1:]
+    return re.sub(r"\w", lambda first: first[0].upper(), sentence, count=1)  # behind a "¿", too

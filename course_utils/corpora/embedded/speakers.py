@@ -16,6 +16,8 @@ ACCENTS = {
         "en-us-nyc",
     ),
     "fr": ("fr", "fr", "fr-be", "fr-ch"),
+    "de": ("de",),
+    "es": ("es", "es-419"),
 }
 
 
