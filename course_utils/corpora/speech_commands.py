@@ -15,49 +15,35 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from course_utils import audio, settings
-from course_utils.corpora import CorpusError, cache, clips, download, embedded, folders, speakers
+from course_utils.corpora import (
+    CorpusError,
+    archives,
+    cache,
+    clips,
+    embedded,
+    folders,
+    official,
+    speakers,
+)
+from course_utils.corpora.archives import ARCHIVES, Archive
 from course_utils.corpora.clips import CHUNK, SAMPLE_RATE, SPLITS
 from course_utils.corpora.embedded import COMMANDS, DIGITS, WORDS
 from course_utils.corpora.speakers import LIST_FILES, hash_split, split_name
 
 __all__ = [
-    "COMMANDS", "DIGITS", "SAMPLE_RATE", "SPLITS", "WORDS", "SpeechCommands", "hash_split", "load",
-    "split_name",
+    "ARCHIVES", "COMMANDS", "DIGITS", "SAMPLE_RATE", "SPLITS", "WORDS", "Archive",
+    "SpeechCommands", "hash_split", "load", "split_name",
 ]
 
 CLIP_SAMPLES = 16_000  # one second
 SHORTEST_NOISE = 1_600  # samples
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A corpus that can be downloaded."""
-
-    url: str
-    size: int  # bytes
-    sha256: str | None  # None: its publisher gives none
-    unpacked: int  # bytes on disk
-
-
-_HOST = "https://storage.googleapis.com/download.tensorflow.org/data/"
-ARCHIVES = {
-    "mini": Archive(_HOST + "mini_speech_commands.zip", 182_082_353, None, 260_000_000),
-    "v0.01": Archive(
-        _HOST + "speech_commands_v0.01.tar.gz", 1_489_096_277,
-        "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d", 2_200_000_000,
-    ),
-    "v0.02": Archive(
-        _HOST + "speech_commands_v0.02.tar.gz", 2_428_923_189,
-        "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58", 3_600_000_000,
-    ),
-}
 
 
 class SpeechCommands(clips.Clips):
@@ -83,6 +69,10 @@ class SpeechCommands(clips.Clips):
         The number of this recording among those of this speaker and word, from 0.
     splits : str array (clip,)
         ``"train"``, ``"validation"`` or ``"test"``.
+    task : str
+        The published task that these clips are, such as ``"12 classes"``; "" for any others.
+    by_lists : bool
+        Whether the corpus' own lists say which clip is in which split.
     """
 
     columns = ("paths", "spoken", "speakers", "utterances", "lengths", "splits")
@@ -91,7 +81,8 @@ class SpeechCommands(clips.Clips):
         self, place: Path, folder: Path, name: str, index: dict[str, Any], notes: Sequence[str] = ()
     ):
         self.words: list[str] = list(index["words"])
-        self._by_lists: bool = index["by_lists"]
+        self.by_lists: bool = index["by_lists"]
+        self.task: str = index.get("task", "")
         super().__init__(place, folder, name, index, notes)
         self._store = self._store.reshape(-1, CLIP_SAMPLES)
 
@@ -123,7 +114,7 @@ class SpeechCommands(clips.Clips):
         return self._in_words(f"Speech Commands ({self.name}", f"{len(self.words)} words")
 
     def _why_empty(self) -> str:
-        if self._by_lists:
+        if self.by_lists:
             return (
                 f"{' and '.join(LIST_FILES.values())} in {self.folder} say which clips are in it, "
                 "and none of their lines names one that can be used. Correct the lists, or remove "
@@ -177,9 +168,9 @@ class SpeechCommands(clips.Clips):
         notes = [*self.notes, f"no clips of: {', '.join(missing)}"] if missing else self.notes
         return self._with(rows, words=words, notes=notes)
 
-    def noted(self, note: str) -> SpeechCommands:
-        """The same clips, with one more note."""
-        return self._with(self._rows, notes=[*self.notes, note])
+    def noted(self, note: str, **changes: Any) -> SpeechCommands:
+        """The same clips, with one more note and, by name, other attributes."""
+        return self._with(self._rows, notes=[*self.notes, note], **changes)
 
     def first_takes(self) -> SpeechCommands:
         """Each speaker's first recording of each word: every word then has as many clips."""
@@ -231,7 +222,8 @@ class SpeechCommands(clips.Clips):
 
 
 def load(
-    source: str | Path | None = None, *, words: Iterable[str] | None = None, verbose: bool = True
+    source: str | Path | None = None, *, words: Iterable[str] | None = None, task: str = "",
+    seed: int = 0, verbose: bool = True,
 ) -> SpeechCommands:
     """Open Speech Commands; the first use downloads or builds it, and decodes it once.
 
@@ -244,6 +236,11 @@ def load(
         The classes, in this order; default all words of the corpus in alphabetical order. Words
         that the corpus lacks are named and left out; if it has fewer than two of them, or no
         clip of them in one of its parts, all of its words are used, and the report says so.
+    task : str, optional
+        A published one in place of `words`: ``"35"`` words, ``"12"`` classes or ``"10"`` words;
+        see :mod:`course_utils.corpora.official`.
+    seed : int
+        Which clips are drawn for *unknown* and *silence* of the 12 classes.
     verbose : bool
         Print the corpus and its notes.
 
@@ -251,11 +248,15 @@ def load(
     ------
     CorpusError
         There is no such source, or the folder is not in the layout.
+    ValueError
+        There is no such task.
     """
     source = str(source) if source is not None else settings.speech_commands_source()
     folder, name = _locate(source)
     corpus = _open(folder, name)
-    if words is not None:
+    if task:
+        corpus = official.of_task(corpus, task, seed)
+    elif words is not None:
         words = [folders.composed(word) for word in words]
         if len(set(words) & set(corpus.words)) >= 2:
             corpus = _with_every_split(corpus.only(words), corpus)
@@ -311,7 +312,7 @@ def _locate(source: str) -> tuple[Path, str]:
     if source == "embedded":
         return embedded.speech_commands(), "embedded"
     if source in ARCHIVES:
-        return _downloaded(source), source
+        return archives.downloaded(source), source
     folder = folders.existing(Path(source).expanduser())
     if not folder.is_dir():
         raise CorpusError(
@@ -343,31 +344,6 @@ def _nearest(source: str, folder: Path) -> str:
     if close:
         return f" Did you mean {folder.parent / close[0]}?"
     return "" if folder.is_absolute() else f" {folder} was looked for in {Path.cwd()}."
-
-
-def archive_folder(source: str) -> Path:
-    """Where a downloaded corpus lies."""
-    name = re.sub(r"\.(tar\.gz|zip)$", "", PurePosixPath(ARCHIVES[source].url).name)
-    for data in (settings.data_folder(), settings.writable_data_folder()):
-        if (data / name).is_dir():
-            return data / name
-    return settings.writable_data_folder() / name
-
-
-def _downloaded(source: str) -> Path:
-    archive = ARCHIVES[source]
-    name = PurePosixPath(archive.url).name
-    folder = archive_folder(source)
-    if not folder.is_dir():
-        path = download.fetch(
-            archive.url, settings.writable_data_folder() / name, sha256=archive.sha256,
-            size=archive.size,
-        )
-        folder = download.extract(path, folder)
-        # The clips are there; the archive would take its size a second time.
-        path.unlink(missing_ok=True)  # two notebooks may have waited for one download
-    inner = [item for item in folder.iterdir() if item.is_dir()]
-    return inner[0] if len(inner) == 1 else folder  # the zip has one folder more than the tars
 
 
 # ---------------------------------------------------------------- reading a folder

@@ -14,6 +14,7 @@ run, and the README's table is made from them.
     COURSE_SWEEPS=1 python -m course_utils.instructor.measure 02 --seeds 0
     COURSE_SWEEPS="10 minutes" python -m course_utils.instructor.measure 04 \\
         --cells load-corpus copies variants sweep --keep FOLDER
+    python -m course_utils.instructor.measure --real v0.02         # published tasks, official lists
     python -m course_utils.instructor.measure --tables             # the README's table
 
 With ``--cells`` a part of a notebook runs: the exercises, the cells that others need, and those
@@ -37,7 +38,7 @@ from importlib import metadata
 from pathlib import Path
 
 from course_utils import exercises, files, results, settings
-from course_utils.instructor import release
+from course_utils.instructor import real, release
 
 FOLDER = settings.CHECKOUT / "labsolutions" / "measurements"
 #: Between these lines of the README stands what `overview` makes.
@@ -131,7 +132,11 @@ def curves(private: str | Path) -> list[dict[str, str]]:
 
 
 def merge(
-    path: Path, found: list[results.Result], runs: list[dict], drawn: Sequence[dict] = ()
+    path: Path,
+    found: list[results.Result],
+    runs: list[dict],
+    drawn: Sequence[dict] = (),
+    costs: Sequence[dict] = (),
 ) -> None:
     """Add results to the file of today; one replaces an older one of the same run.
 
@@ -144,6 +149,8 @@ def merge(
         ``notebook``, ``source``, ``seed``, ``part`` and ``seconds`` of each execution.
     drawn : sequence of dict, optional
         Curves, with the ``source`` and the ``seed`` of the execution.
+    costs : sequence of dict, optional
+        ``stage``, ``model`` and the fields of :class:`course_utils.costs.Cost`.
     """
     with files.locked(path), files.replace_with(path) as temporary:
         content = {"runs": [], "records": []}
@@ -156,6 +163,7 @@ def merge(
             "runs": _replaced(content["runs"], runs, ("notebook", "source", "seed", "part")),
             "records": _replaced(content["records"], map(asdict, found), results.IDENTITY),
             "curves": _replaced(content.get("curves", ()), drawn, ("source", "seed", "name")),
+            "costs": _replaced(content.get("costs", ()), costs, ("stage", "model")),
         }
         text = json.dumps(content, indent=1) + "\n"
         temporary.write_text(text, encoding="utf-8", newline="\n")
@@ -239,6 +247,9 @@ def write_tables() -> None:
     before, rest = text.split(MARKS[0], 1)
     after = rest.split(MARKS[1], 1)[1]
     text = f"{before}{MARKS[0]}\n{overview()}\n{MARKS[1]}{after}"
+    before, rest = text.split(real.MARKS[0], 1)
+    rows = "\n".join(_markdown(real.table()))
+    text = f"{before}{real.MARKS[0]}\n{rows}\n{real.MARKS[1]}{rest.split(real.MARKS[1], 1)[1]}"
     for path, content in ((readme, text), (FOLDER / "README.md", table())):
         with files.replace_with(path) as temporary:
             temporary.write_text(content, encoding="utf-8", newline="\n")
@@ -270,9 +281,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cells", nargs="+", default=[], help="run a part: ids of these cells")
     parser.add_argument("--keep", type=Path, help="a folder for trainings, to go on from")
     parser.add_argument("--tables", action="store_true", help="write the tables and stop")
+    parser.add_argument(
+        "--real", metavar="SOURCE", help="headlines on the published tasks: v0.02, or a folder"
+    )
     options = parser.parse_args(arguments)
     if options.tables:
         write_tables()
+        return 0
+    file = FOLDER / f"{date.today().isoformat()}.json"
+    if options.real:
+        real.run(options.real, options.seeds, file, merge)
         return 0
     source = options.source
     if Path(source).is_dir():
@@ -282,7 +300,6 @@ def main(arguments: list[str] | None = None) -> int:
     if not paths:
         print(f"No solution notebook starts with {' or '.join(options.names)}.")
         return 1
-    file = FOLDER / f"{date.today().isoformat()}.json"
     for path in paths:
         for seed in options.seeds:
             try:

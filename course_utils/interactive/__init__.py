@@ -4,6 +4,7 @@ A static result always stands first, so that a page without a kernel is complete
 to ``plotting``. Where there is no notebook (a script, a test), nothing is shown.
 """
 
+from course_utils.interactive.by_ear import ByEar
 from course_utils.interactive.curves import LiveCurves
 from course_utils.interactive.decoding import BeamExplorer, CTCExplorer
 from course_utils.interactive.effects import AugmentationExplorer, RobustnessExplorer
@@ -19,7 +20,7 @@ from course_utils.interactive.microphone import (
 from course_utils.interactive.opening import first_words
 
 __all__ = [
-    "AugmentationExplorer", "BeamExplorer", "CTCExplorer", "ClipCollector", "ConfusionPicker",
-    "FeatureExplorer", "KernelExplorer", "Listener", "LiveCurves", "Recorder", "RobustnessExplorer",
-    "ShiftExplorer", "VoicePanel", "first_words", "listen", "your_voice",
+    "AugmentationExplorer", "BeamExplorer", "ByEar", "CTCExplorer", "ClipCollector",
+    "ConfusionPicker", "FeatureExplorer", "KernelExplorer", "Listener", "LiveCurves", "Recorder",
+    "RobustnessExplorer", "ShiftExplorer", "VoicePanel", "first_words", "listen", "your_voice",
 ]

@@ -39,6 +39,7 @@ from course_utils.plotting.letters import (
 from course_utils.plotting.paths import forward_table, forward_values, paths, prefix_tree, trellis
 from course_utils.plotting.scores import (
     accuracy_against,
+    accuracy_against_cost,
     confusion_matrix,
     confusions,
     learning_curves,
@@ -61,7 +62,8 @@ from course_utils.plotting.waves import (
 )
 
 __all__ = [
-    "accuracy_against", "aliasing", "aligned_words", "alignment", "cepstrum", "class_balance",
+    "accuracy_against", "accuracy_against_cost", "aliasing", "aligned_words", "alignment",
+    "cepstrum", "class_balance",
     "clip_lengths", "confusion_matrix", "confusions", "cosines", "fading", "features",
     "filter_response", "filterbank", "forward_table", "forward_values", "fourier",
     "heard", "hidden_parts", "kernels", "learning_by_heart", "learning_curves", "learning_to_write",

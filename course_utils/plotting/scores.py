@@ -449,3 +449,43 @@ def confusions(targets: ArrayLike, predictions: ArrayLike) -> list[tuple[int, in
     counts = Counter((said, heard) for said, heard in pairs if said != heard)
     ranked = sorted(counts, key=lambda pair: (-counts[pair], pair))
     return [(*pair, counts[pair]) for pair in ranked]
+
+
+def accuracy_against_cost(
+    own: Sequence[Any], published: Sequence[Any], ax: Axes | None = None
+) -> Axes:
+    """Draw the share of wrong clips against the number of parameters, both on log axes.
+
+    Parameters
+    ----------
+    own, published : sequence of objects
+        With ``system``, ``parameters`` and ``accuracy`` in percent; one that lacks a number is left
+        out.
+    ax : matplotlib Axes, optional
+    """
+    ax = new_axes(9, 4.4) if ax is None else ax
+    said, key, number = [], [], 0
+    for kind, points in enumerate((own, published)):
+        points = [each for each in points if each.parameters and each.accuracy is not None]
+        points = sorted(points, key=lambda each: each.parameters)
+        name = ("this course", "published")[kind]
+        wrong = [100 - each.accuracy for each in points]
+        size = [each.parameters for each in points]
+        ax.scatter(size, wrong, marker="o^"[kind], color=COLOURS[kind], s=50, label=name, zorder=3)
+        for each, y in zip(points, wrong, strict=True):
+            number += 1
+            key.append(f"{number}  {each.system}")
+            ax.annotate(
+                str(number), (each.parameters, y), textcoords="offset points", xytext=(6, 4),
+                fontsize=9,
+            )
+        texts = (f"{p.system} {p.parameters:,} parameters {p.accuracy:.1f} %" for p in points)
+        said.append(f"{name}: {', '.join(texts) or 'none'}")
+    ax.set(xscale="log", yscale="log", xlabel="Parameters", ylabel="Wrong clips (%)", ylim=(1, 110))
+    ax.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    ax.minorticks_off()
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    ax.text(1.03, 1, "\n".join(key), transform=ax.transAxes, va="top", fontsize=9, linespacing=1.4)
+    with_grid(ax)
+    note(ax, f"Accuracy and parameters. {'. '.join(said)}.")
+    return ax

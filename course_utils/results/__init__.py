@@ -7,6 +7,8 @@ instead, marked so.
 """
 
 from course_utils.results.detectors import ablations, alarms, alarms_recorded, mistaken
+from course_utils.results.literature import PUBLISHED
+from course_utils.results.priced import Priced, costs
 from course_utils.results.records import (
     IDENTITY,
     METRICS,
@@ -24,7 +26,7 @@ from course_utils.results.studies import study
 from course_utils.results.tables import Table, comparison, mean_and_spread, table
 
 __all__ = [
-    "IDENTITY", "METRICS", "RESULT", "Result", "Table", "ablations", "alarms", "alarms_recorded",
-    "chance_of", "comparison", "curves", "identity", "keep", "load", "mean_and_spread", "mistaken",
-    "record", "references", "study", "table",
+    "IDENTITY", "METRICS", "PUBLISHED", "RESULT", "Priced", "Result", "Table", "ablations", "alarms",
+    "alarms_recorded", "chance_of", "comparison", "costs", "curves", "identity", "keep", "load",
+    "mean_and_spread", "mistaken", "record", "references", "study", "table",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils import exercises, files, settings
+from course_utils import exercises, files, rates, settings
 
 METRICS = {
     "accuracy": "accuracy",
@@ -59,10 +59,14 @@ class Result:
     noise: str = ""  # what was mixed into the clips
     references: list[str] = field(default_factory=list)  # exercises whose reference was loaded
     caveats: list[str] = field(default_factory=list)  # of the corpora: what a score then means
+    low: float | None = None  # the interval over speakers, where it is known
+    high: float | None = None
 
     def __post_init__(self) -> None:
         for about in fields(self):
             setattr(self, about.name, checked(about.name, getattr(self, about.name), about.type))
+        if (self.low is None) != (self.high is None) or (self.low or 0) > (self.high or 0):
+            raise ValueError(f"low is {self.low!r}, high {self.high!r}: an interval has two ends")
         for name in ("value", "chance"):
             number = getattr(self, name)
             if "accuracy" in self.metric and (number is None or number > 1):
@@ -81,7 +85,7 @@ def checked(name: str, value: Any, kind: Any) -> Any:
             return list(value)
         what = "exercise ids" if name == "references" else "texts"
         raise ValueError(f"{name} is {value!r}; it must be a list of {what}")
-    if name == "chance" and value is None:
+    if name in ("chance", "low", "high") and value is None:
         return value
     if kind in (int, float, float | None):
         number = Integral if kind is int else Real
@@ -104,7 +108,7 @@ def _result(given: Mapping[str, Any]) -> Result:
     """A result of these fields, or a ValueError that names what is missing or unknown."""
     known = {about.name for about in fields(Result)}
     needed = [about.name for about in fields(Result)][
-        : -len(("variant", "task", "noise", "references", "caveats"))
+        : -len(("variant", "task", "noise", "references", "caveats", "low", "high"))
     ]
     if missing := [name for name in needed if name not in given]:
         raise ValueError(f"the record lacks {', '.join(missing)}")
@@ -142,6 +146,7 @@ def record(
     trained_on: Any, tested_on: Any = None, split: str = "test", metric: str = "accuracy",
     variant: str = "", task: str = "", noise: str = "", headline: bool = False,
     labels: Iterable[int] | None = None, train_clips: int | None = None,
+    right: Any = None, errors: tuple[Any, Any] | None = None, speakers: Any = None,
     path: str | Path | None = None,
 ) -> Result:
     """Compute what a result needs from the objects, and keep it in the file of results.
@@ -173,6 +178,13 @@ def record(
         Of the clips that were tested, where these are not the clips of `split`.
     train_clips : int, optional
         How many it was trained on, where these are not the clips of ``train``.
+    right : iterable of bool (clip,), optional
+        Of each clip that was tested, in order, whether it was named rightly: then the table has an
+        interval over speakers.
+    errors : (iterable of int, iterable of int), optional
+        The same for a rate of errors: of each clip the errors, and the letters or words.
+    speakers : iterable of str (clip,), optional
+        Of the clips that were tested, where these are not the clips of `split`.
     path : path, optional
         The JSON file; by default ``settings.results_file()``.
 
@@ -190,6 +202,7 @@ def record(
     tested_on = trained_on if tested_on is None else tested_on
     tested = tested_on.split(split)
     classes = len(run.get("labels", ())) or len(trained_on.words)
+    low, high = _interval(value, tested.speakers if speakers is None else speakers, right, errors)
     if labels is not None:
         labels = [int(label) for label in labels]
         classes = len(set(labels))
@@ -206,7 +219,27 @@ def record(
         metric=metric, value=value, seconds=run["seconds"], seed=run["seed"], device=device,
         references=sorted(exercises.loaded_references, key=exercise_number),
         caveats=list(dict.fromkeys([*trained_on.caveats, *tested_on.caveats])), path=path,
+        low=low, high=high,
     )
+
+
+def _interval(
+    value: float, speakers: Iterable[str], right: Any, errors: tuple[Any, Any] | None
+) -> tuple[float | None, float | None]:
+    """Between which values the speakers would let it lie; nothing where nobody counted."""
+    if right is None and errors is None:
+        return None, None
+    if right is not None:
+        right = [int(each) for each in right]
+        errors = right, [1] * len(right)
+    of_each = rates.by_speaker(speakers, *([int(n) for n in part] for part in errors))
+    rate = sum(wrong for wrong, _ in of_each.values()) / sum(n for _, n in of_each.values())
+    if abs(rate - value) > 1e-4:
+        raise ValueError(
+            f"value is {value:.4f}, but the clips that were counted make {rate:.4f}: they are "
+            "not those that the value was computed from."
+        )
+    return rates.bootstrap(of_each)
 
 
 def exercise_number(exercise: str) -> list[int]:
@@ -272,6 +305,11 @@ def load(path: str | Path | None = None) -> list[Result]:
         return []
 
 
+def measurements() -> list[Path]:
+    """The files of measurements that come with the course, oldest first."""
+    return sorted((settings.CHECKOUT / "labsolutions" / "measurements").glob("*.json"))
+
+
 def references() -> list[tuple[Result, str]]:
     """The measurements that come with the course, each with its date.
 
@@ -313,7 +351,7 @@ def curves(corpus: str) -> dict[str, list[dict[str, list[float]]]]:
 def _measured() -> list[tuple[str, list[Result], list[dict[str, Any]]]]:
     """Date, results and curves of each file of measurements, the oldest first."""
     measured = []
-    for path in (settings.CHECKOUT / "labsolutions" / "measurements").glob("*.json"):
+    for path in measurements():
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             date = datetime.strptime(content["date"], "%Y-%m-%d").strftime("%Y-%m-%d")

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from course_utils import settings
+from course_utils.results import literature
 from course_utils.results.records import (
     METRICS,
     RESULT,
@@ -21,7 +22,8 @@ from course_utils.results.records import (
 
 def table(
     stage: int | None = None, split: str = "test", by: str | None = None, everywhere: bool = False,
-    beside: bool = False, path: str | Path | None = None, **only: str | Callable[[str], bool],
+    beside: bool = False, published: bool = False, path: str | Path | None = None,
+    **only: str | Callable[[str], bool],
 ) -> "Table":
     """The results so far, of one stage or of all, by stage, classes and value.
 
@@ -40,6 +42,8 @@ def table(
         Measurements on all corpora, not on that in use alone.
     beside : bool
         Yours and the course's measurements in one table: what you have not run stands there, too.
+    published : bool
+        With a column of what others reached on the same task, and their sources below.
     path : path, optional
         The JSON file; by default ``settings.results_file()``.
     **only
@@ -84,10 +88,11 @@ def table(
     if by is not None:
         return Pivot([*measured, *own], by)
     if beside or not own or not measured:
-        return Table(_rows([*own, *measured]))
+        return Table(_rows([*own, *measured], published))
     stages = sorted({result.stage for result, _ in measured})
     named = f"stage {stages[0]}" if len(stages) == 1 else f"stages {stages[0]} to {stages[-1]}"
-    return Table(_rows(own), more=Table(_rows(measured), f"Measured references of {named}"))
+    more = Table(_rows(measured, published), f"Measured references of {named}")
+    return Table(_rows(own, published), more=more)
 
 
 def _grouped(pairs: Iterable[tuple[Result, str]], names: tuple[str, ...]) -> list[list]:
@@ -115,8 +120,18 @@ def _all_but(by: str) -> tuple[str, ...]:
     return tuple(name for name in RESULT if name != by)
 
 
-def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
+def _interval(same: list[tuple[Result, str]]) -> str:
+    """The interval over speakers, in per cent: the mean of those of the seeds."""
+    ends = [(result.low, result.high) for result, _ in same if result.low is not None]
+    if not ends:
+        return "–"
+    low, high = (100 * sum(side) / len(ends) for side in zip(*ends, strict=True))
+    return f"{low:.1f} to {high:.1f}"
+
+
+def _rows(pairs: list[tuple[Result, str]], published: bool = False) -> list[dict[str, str]]:
     """The rows of the table: one for the seeds of a result."""
+    intervals = any(result.low is not None for result, _ in pairs)
 
     def order(same: list) -> tuple:
         mean = sum(result.value for result, _ in same) / len(same)
@@ -142,12 +157,18 @@ def _rows(pairs: list[tuple[Result, str]]) -> list[dict[str, str]]:
                 "Chance (%)": "–" if result.chance is None else f"{100 * result.chance:.1f}",
                 "Metric": METRICS[result.metric],
                 "Value (%)": mean_and_spread(each.value for each, _ in same),
-                "Parameters": f"{result.parameters:,}",
-                "Training": f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min",
+                **({"95 % of speakers": _interval(same)} if intervals else {}),
+                **({"Published (%)": literature.column(result.task)} if published else {}),
+                "Parameters": f"{result.parameters:,}" if result.parameters else "–",
+                "Training": _time(seconds) if seconds else "–",
                 "Note": note,
             }
         )
     return rows
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _title(result: Result, by: str) -> str:
@@ -199,6 +220,7 @@ class Table:
     """
 
     _texts = ("Model", "Corpus", "Tested on", "Trained on", "Metric", "Note", "Noise")
+    _texts += ("Published (%)",)
     _said_once = ("Metric", "Corpus", "Tested on", "Trained on")
     _legend = (
         (" *", "* the stage's main result"),
@@ -215,6 +237,10 @@ class Table:
         self.legend = [text for sign, text in self._legend if sign in cells]
         if any("Clips" in row for row in rows):
             self.legend.append("Clips: of training + of the test; Speakers: of the test")
+        if any(row.get("95 % of speakers", "–") != "–" for row in rows):
+            self.legend.append("95 % of speakers: where the value lies if speakers are drawn again")
+        if any("Published (%)" in row for row in rows):
+            self.legend += literature.sources(cells)
         once = []
         for name in self._said_once if len(rows) > 1 else ():
             values = {row.get(name) for row in rows}

@@ -112,6 +112,7 @@ class Trained:
         corpus = corpus or self.corpus
         usual = (tested_on or corpus).split(split).labels.tolist()
         given = labels.tolist()
+        countable = metric == "accuracy" and given == usual  # it is known who speaks in each clip
         versions = waveforms if isinstance(waveforms, Mapping) else {"": waveforms}
         kind = type(self.network).__name__
         for noise, clips in versions.items():
@@ -119,7 +120,8 @@ class Trained:
                 self.trainer.names.get(kind, kind), self.network,
                 getattr(self, metric)(clips, labels), stage=self.trainer.stage, run=self.run,
                 trained_on=corpus, tested_on=tested_on, split=split, metric=metric, noise=noise,
-                headline=headline and not noise, labels=None if given == usual else given, **about,
+                headline=headline and not noise, labels=None if given == usual else given,
+                right=self.right(clips, labels) if countable else None, **about,
             )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ PACKAGE = Path(course_utils.__file__).parent
 #: The floors, each with its modules and packages. Imports run downwards or stay on their floor.
 FLOORS = {
     1: ["settings", "files", "audio", "libraries", "recordings", "plotting", "exercises", "layers",
-        "rates", "transcripts", "listening", "endpoints"],
+        "costs", "rates", "transcripts", "listening", "endpoints"],
     2: ["device", "corpora", "runs", "results", "interactive", "checks"],
     3: ["__main__", "programs", "instructor"],
 }

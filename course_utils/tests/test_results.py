@@ -36,8 +36,10 @@ GOOD = {
     "noise": "",
     "references": [],
     "caveats": [],
+    "low": None,
+    "high": None,
 }
-OPTIONAL = ("variant", "task", "noise", "references", "caveats")
+OPTIONAL = ("variant", "task", "noise", "references", "caveats", "low", "high")
 
 
 def stored(path=None):
@@ -507,3 +509,59 @@ def test_what_a_record_lacks_is_named():
         results.record("MLP", None, 0.5, run=run, metric="acc", **given)
     with pytest.raises(ValueError, match="There are no labels"):
         results.record("MLP", None, 0.5, run=run, labels=[], **given)
+
+
+# --- intervals over speakers, and what others have published
+
+
+def corpus_of(speakers):
+    part = SimpleNamespace(speakers=np.array(speakers), labels=np.zeros(len(speakers), int))
+    part.split = lambda name: part
+    return SimpleNamespace(
+        name="folder", words=["a", "b"], caveats=[], split=lambda name: _Sized(part, len(speakers))
+    )
+
+
+class _Sized:
+    def __init__(self, part, length):
+        self.speakers, self.labels, self.length = part.speakers, part.labels, length
+
+    def __len__(self):
+        return self.length
+
+
+ONCE = {"seconds": 1.0, "seed": 0, "device": "cpu"}
+
+
+def test_a_record_with_the_clips_has_an_interval_and_the_table_shows_it(path):
+    corpus = corpus_of(["a"] * 4 + ["b"] * 4)
+    right = [1, 1, 1, 1, 0, 0, 0, 0]
+    kept = results.record("net", None, 0.5, stage=1, run=ONCE, trained_on=corpus, right=right)
+    assert (kept.low, kept.high) == (0.0, 1.0)  # whole speakers are drawn
+    results.record(
+        "net", None, 2.5, stage=4, run=ONCE, trained_on=corpus, metric="wer",
+        errors=([4, 4, 2, 0, 4, 4, 2, 0], [1] * 8),
+    )
+    text = repr(results.table())
+    assert "0.0 to 100.0" in text and "250.0 to 250.0" in text
+    assert "95 % of speakers: where the value lies if speakers are drawn again" in text
+    with pytest.raises(ValueError, match=r"value is 0\.7.*make 0\.5"):
+        results.record("net", None, 0.7, stage=1, run=ONCE, trained_on=corpus, right=right)
+
+
+def test_an_interval_has_two_ends():
+    for wrong in ({"low": 0.5}, {"low": 0.6, "high": 0.5}):
+        with pytest.raises(ValueError, match="an interval has two ends"):
+            results.Result(**GOOD | wrong)
+
+
+def test_published_results_of_the_same_task_stand_in_a_column_with_sources(path):
+    results.keep(**GOOD | {"task": "12 classes", "classes": 12})
+    results.keep(**GOOD | {"task": "digits", "classes": 11})
+    table = results.table(published=True)
+    shown = {row["Model"]: row["Published (%)"] for row in table.rows}
+    assert "96.65 DS-CNN tiny-kws [5]" in shown["MLP, 12 classes *"]
+    assert "M5" not in shown["MLP, 12 classes *"] and shown["MLP, digits *"] == "–"
+    assert any(line.startswith("[5] DS-CNN tiny-kws, 119,372 parameters") for line in table.legend)
+    assert not any(line.startswith("[10]") for line in table.legend)
+    assert "huggingface.co priyadeepjaiswal9c/tiny-kws" in table._repr_html_()

@@ -6,6 +6,7 @@ A notebook imports this package as ``checks``.
 from course_utils.checks.progress import progress_of
 from course_utils.checks.stage1.checkpoint import save_and_load
 from course_utils.checks.stage1.data import collate, fit_to_length, split_by_speaker, vocabulary
+from course_utils.checks.stage1.interval import interval_over_speakers
 from course_utils.checks.stage1.model import log_softmax_and_nll, mlp
 from course_utils.checks.stage1.training import (
     evaluate,
@@ -32,6 +33,7 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "overfit_one_batch",  # 1.8
     "save_and_load",  # 1.9
     "split_by_speaker",  # 1.10
+    "interval_over_speakers",  # 1.11
     "load_reference",
     "show_reference",
     "load_before",

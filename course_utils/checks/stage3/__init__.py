@@ -19,6 +19,7 @@ from course_utils.checks.stage3.listening import listen_on, running_level, strea
 from course_utils.checks.stage3.recurrent import lstm_cell, speech_lstm
 from course_utils.checks.stage3.thresholds import det
 from course_utils.checks.stage3.training import accumulation, transfer
+from course_utils.checks.stage3.warping import warp
 from course_utils.checks.stuck import (
     load_before,
     load_reference,
@@ -45,6 +46,7 @@ __all__ = [  # noqa: RUF022  in the order of the exercises
     "find_events",  # 3.14
     "count_events",  # 3.15
     "det",  # 3.16
+    "warp",  # 3.17
     "shift",  # worked
     "pad",  # worked
     "gain",  # worked

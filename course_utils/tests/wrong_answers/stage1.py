@@ -525,3 +525,73 @@ RIGHT_ANSWERS["1.10"] = [
             is_test[draw[: round(test_share * len(names))]] = True
             return is_test[numbers]""")),
 ]
+
+
+# ---------------------------------------------------------------- 1.11 - An interval over speakers
+
+
+def interval(body: str) -> str:
+    return function("interval_over_speakers(right, speakers, seed=0, draws=1000)", body)
+
+
+INTERVAL = interval("""
+    names, who = np.unique(speakers, return_inverse=True)
+    correct, clips = np.bincount(who, right), np.bincount(who)
+    random = np.random.default_rng(seed)
+    chosen = random.integers(len(names), size=(draws, len(names)))
+    rates = correct[chosen].sum(axis=1) / clips[chosen].sum(axis=1)
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return float(low), float(high)""")
+
+WRONG_ANSWERS["1.11"] = [
+    ("draws clips, and so the interval is too narrow",
+        interval("""
+            random = np.random.default_rng(seed)
+            chosen = random.integers(len(right), size=(draws, len(right)))
+            low, high = np.quantile(right[chosen].mean(axis=1), [0.025, 0.975])
+            return float(low), float(high)"""),
+        "draw speakers and take all of their clips"),
+    ("a shuffle", INTERVAL.replace(
+        "random.integers(len(names), size=(draws, len(names)))",
+        "np.array([random.permutation(len(names)) for _ in range(draws)])"),
+        "with replacement"),
+    ("the last speaker is never drawn", INTERVAL.replace(
+        "integers(len(names),", "integers(len(names) - 6,"), "as many speakers as there are"),
+    ("the generator of the whole program", INTERVAL.replace(
+        "random = np.random.default_rng(seed)", "random = np.random.RandomState(seed)").replace(
+        "random.integers", "(np.random.seed(seed), np.random.randint)[1]"),
+        "draw from np.random.default_rng(seed)"),
+    ("the 90 % in the middle", INTERVAL.replace("[0.025, 0.975]", "[0.05, 0.95]"),
+        "2.5 % on each side"),
+    ("the mean of the speakers' rates", INTERVAL.replace(
+        "correct[chosen].sum(axis=1) / clips[chosen].sum(axis=1)",
+        "(correct / clips)[chosen].mean(axis=1)"), "who has more clips counts for more"),
+    ("forgets to return", INTERVAL.replace("return float(low), float(high)", "low, high"),
+        "the return is missing"),
+]
+
+RIGHT_ANSWERS["1.11"] = [
+    ("in loops",
+        interval("""
+            import random as chances
+
+            generator = chances.Random(seed)
+            of = {}
+            for speaker, is_right in zip(speakers.tolist(), right.tolist()):
+                of.setdefault(speaker, []).append(is_right)
+            names = sorted(of)
+            rates = []
+            for _ in range(draws):
+                clips = [clip for name in generator.choices(names, k=len(names))
+                         for clip in of[name]]
+                rates.append(sum(clips) / len(clips))
+            rates.sort()
+            return rates[int(0.025 * draws)], rates[int(0.975 * draws)]""")),
+    ("how often each was drawn",
+        interval("""
+            names, who = np.unique(speakers, return_inverse=True)
+            times = np.random.default_rng(seed).multinomial(
+                len(names), np.full(len(names), 1 / len(names)), size=draws)
+            rates = times @ np.bincount(who, right) / (times @ np.bincount(who))
+            return tuple(np.percentile(rates, [2.5, 97.5]).tolist())""")),
+]
