@@ -1,6 +1,7 @@
 """Is this computer ready? What is stored?
 
-``python -m course_utils`` reports, ``python -m course_utils cache`` shows and clears caches.
+``python -m course_utils`` reports, ``python -m course_utils cache`` shows and clears caches. The
+programs, such as ``python -m course_utils train``, run what a notebook defines.
 
 The report prints a line a check, [ok] or [fail], and what to do about each failure; the exit code
 is the number of failures.
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 
-from course_utils import settings
+from course_utils import programs, settings
 
 # What else is needed is imported where it is checked: a broken package is one line of the report.
 
@@ -174,10 +175,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        How many checks of the report failed; 0 if it was not asked for.
+        How many checks of the report failed, or the exit code of a program.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in programs.PROGRAMS:
+        return programs.run(arguments[0], arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command")
+    for name, purpose in programs.PROGRAMS.items():
+        commands.add_parser(name, help=purpose)
     cache = commands.add_parser(
         "cache", help="show the caches of decoded corpora", allow_abbrev=False
     )  # half a word must not delete anything

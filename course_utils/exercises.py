@@ -387,8 +387,8 @@ def definitions(notebook: str | Path, names: Iterable[str] = ()) -> dict[str, An
     """What a notebook defines, without running it: imports, functions, classes and constants.
 
     A constant is a name that is given a literal, or numbers and names of constants put together,
-    such as ``RATE = 16_000`` or ``WINDOW, HOP = 512, RATE // 50``. No other
-    statement and no magic is run.
+    such as ``RATE = 16_000`` or ``WINDOW, HOP = 512, RATE // 50``; or another name of something
+    that is there, such as ``shift = audio.shift``. No other statement and no magic is run.
 
     Parameters
     ----------
@@ -480,6 +480,6 @@ def defines(statement: ast.stmt, space: Container[str]) -> bool:
 
 
 _LITERAL = (
-    *(ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.expr_context),
+    *(ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.Attribute, ast.expr_context),
     *(ast.UnaryOp, ast.unaryop, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv),
 )

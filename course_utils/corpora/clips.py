@@ -74,7 +74,8 @@ class Clips(Dataset):
         self._index = {
             key: np.array(index[key], None if key in _NUMBERS else object) for key in self.columns
         }
-        self._store = np.memmap(place / "waveforms.int16", np.int16, mode="r")
+        self._file = place / "waveforms.int16"
+        self._store = np.memmap(self._file, np.int16, mode="r")
         self._choose(np.arange(len(self._index["paths"])))
 
     def _choose(self, rows: np.ndarray) -> None:
@@ -118,6 +119,20 @@ class Clips(Dataset):
 
     def _why_empty(self) -> str:
         """What a user can do about a part without clips."""
+        raise NotImplementedError
+
+    def places(self) -> tuple[Path, np.ndarray, np.ndarray]:
+        """The file of int16 samples that all processes may share, and where each clip lies in it.
+
+        Returns
+        -------
+        Path
+        starts, lengths : int64 arrays (clip,)
+            In samples.
+        """
+        return self._file, *self._spans()
+
+    def _spans(self) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError
 
     def take(self, items: Iterable[int]) -> Self:

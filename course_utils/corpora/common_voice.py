@@ -104,6 +104,9 @@ class CommonVoice(clips.Clips):
             str(self.paths[item]), length / SAMPLE_RATE,
         )
 
+    def _spans(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._starts[self._rows], self.lengths
+
     def __repr__(self) -> str:
         source = self.name.removesuffix(f" {self.language}")
         return self._in_words(f"Common Voice ({source}, {self.language}", _span(self.seconds))

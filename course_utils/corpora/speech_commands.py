@@ -110,6 +110,9 @@ class SpeechCommands(clips.Clips):
             str(self.speakers[item]), int(self.utterances[item]),
         )
 
+    def _spans(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._rows * CLIP_SAMPLES, np.full(len(self), CLIP_SAMPLES)
+
     def __repr__(self) -> str:
         return self._in_words(f"Speech Commands ({self.name}", f"{len(self.words)} words")
 

@@ -4,9 +4,10 @@ import functools
 import inspect
 import io
 import math
+import platform
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils import exercises, settings
+from course_utils import __version__, exercises, settings
 from course_utils.runs.code import collected
 
 #: Which weights a notebook can take.
@@ -213,6 +214,8 @@ class TrainedModel:
         From waveforms ``(batch, 1, time)`` to what the network takes.
     checkpoint : dict
         See :func:`load`.
+    notebook : Path
+        What defines the class.
     """
 
     network: nn.Module
@@ -220,6 +223,7 @@ class TrainedModel:
     sample_rate: int
     features: Callable | None
     checkpoint: dict[str, Any]
+    notebook: Path
 
     def __call__(self, waveforms: torch.Tensor) -> Any:
         """What the network says of waveforms ``(batch, 1, time)``, amplitude in [-1, 1]."""
@@ -287,7 +291,7 @@ def model(path: str | Path, notebook: str | Path | None = None) -> TrainedModel:
             f"{error}"
         ) from error
     return TrainedModel(
-        network.eval(), checkpoint["labels"], checkpoint["sample_rate"], features, checkpoint
+        network.eval(), checkpoint["labels"], checkpoint["sample_rate"], features, checkpoint, place
     )
 
 
@@ -324,7 +328,61 @@ def with_arguments(features: Callable, arguments: Mapping[str, Any]) -> Callable
     return functools.partial(features, **arguments)
 
 
-def summary(checkpoint: Mapping[str, Any], network: nn.Module, folder: str) -> str:
+def described(
+    make: Callable, arguments: Mapping[str, Any], *, notebook: str, settings: Mapping[str, Any],
+    features: Callable | None, feature_arguments: Mapping[str, Any] | None, labels: Sequence[str],
+    table: Mapping[str, str] | None, corpus: Any, seed: int, device: torch.device | str,
+    code: Iterable[Callable],
+) -> dict[str, Any]:
+    """What a checkpoint says of a training before it begins; see :func:`load`.
+
+    Parameters
+    ----------
+    make, arguments : class and dict
+        The network is ``make(**arguments)``.
+    notebook : str
+        The name of the file that defines all of this.
+    settings : dict
+    features, feature_arguments : callable and dict, optional
+        From waveforms to what the network takes.
+    labels : list of str
+    table : dict, optional
+    corpus : SpeechCommands or CommonVoice
+    seed : int
+    device : torch.device
+    code : functions and classes
+        What made the data and the weights.
+
+    Raises
+    ------
+    CheckpointError
+        Something in it is nothing that a checkpoint may hold.
+    """
+    about = {
+        "notebook": notebook,
+        "class": make.__name__,
+        "arguments": dict(arguments),
+        "settings": dict(settings),
+        "features": None if features is None else features.__name__,
+        "feature_arguments": dict(feature_arguments or {}),
+        "labels": list(labels),
+        "table": dict(table or {}),
+        "sample_rate": corpus.sample_rate,
+        "corpus": corpus.name,
+        "fingerprint": corpus.fingerprint,
+        "seed": seed,
+        "device": str(device),
+        "versions": {
+            "torch": torch.__version__,
+            "Python": platform.python_version(),
+            "course_utils": __version__,
+        },
+        "code": collected(*code),
+    }
+    return plain(about, "the settings of this training")
+
+
+def summary(checkpoint: Mapping[str, Any], network: nn.Module, place: str) -> str:
     """The checkpoint in words: layers, settings, scores, and how to load it.
 
     Parameters
@@ -332,8 +390,8 @@ def summary(checkpoint: Mapping[str, Any], network: nn.Module, folder: str) -> s
     checkpoint : dict
         See :func:`load`.
     network : nn.Module
-    folder : str
-        The name of the run's folder.
+    place : str
+        The run's folder, as :func:`load` takes it.
     """
     layers = []
     for name, module in network.named_modules():
@@ -360,7 +418,7 @@ def summary(checkpoint: Mapping[str, Any], network: nn.Module, folder: str) -> s
         *("", "Scores", *scores),
         *("", "To use it again"),
         "  from course_utils import runs",
-        f'  model = runs.model("runs/{folder}")  # model(waveforms): (batch, 1, time) at '
+        f'  model = runs.model("{place}")  # model(waveforms): (batch, 1, time) at '
         f"{checkpoint['sample_rate']} Hz",
     ]
     return "\n".join(lines) + "\n"

@@ -39,24 +39,32 @@ def collected(*roots: Callable) -> dict[str, str]:
     OSError
         The source of a class or function is not found.
     """
-    found: dict[str, str] = {}
+    return {
+        name: _short_hash(repr(item) if _is_constant(item) else _normal(source(item)))
+        for name, item in sorted(reached(*roots).items())
+    }
+
+
+def reached(*roots: Callable) -> dict[str, Any]:
+    """The functions, classes and constants themselves, by name; see :func:`collected`."""
+    found: dict[str, Any] = {}
     waiting = [_unwrapped(root) for root in roots]
     notebook = waiting[0].__module__
     while waiting:
         item = waiting.pop()
         if item.__qualname__ in found or item.__module__ != notebook:
             continue
-        found[item.__qualname__] = _short_hash(_normal(source(item)))
-        for name, value in _reached(item):
+        found[item.__qualname__] = item
+        for name, value in _used(item):
             if name.isupper() and _is_constant(value):
-                found[name] = _short_hash(repr(value))
+                found[name] = value
             elif isinstance(value, types.FunctionType | type | functools.partial) or hasattr(
                 value, "__wrapped__"  # a function that remembers what it has computed
             ):
                 waiting.append(_unwrapped(value))
             else:  # an object of the notebook, such as the table of letters: its class counts
                 waiting.append(type(value))
-    return dict(sorted(found.items()))
+    return found
 
 
 def key(about: Mapping[str, Any], data: Any) -> str:
@@ -131,7 +139,7 @@ def _methods(item: type) -> list[types.FunctionType]:
     return [part for part in parts if isinstance(part, types.FunctionType)]
 
 
-def _reached(item: Callable) -> Iterator[tuple[str, Any]]:
+def _used(item: Callable) -> Iterator[tuple[str, Any]]:
     """Name and value of each global, closure variable and base class that an item uses."""
     functions = [item]
     if inspect.isclass(item):

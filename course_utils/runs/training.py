@@ -5,7 +5,6 @@ import copy
 import csv
 import io
 import math
-import platform
 import shutil
 import signal
 import threading
@@ -18,10 +17,10 @@ import filelock
 import torch
 from torch import nn
 
-from course_utils import __version__, files, interactive, plotting, settings
+from course_utils import files, interactive, plotting, settings
 from course_utils.runs import checkpoint as checkpoints
 from course_utils.runs.checkpoint import CheckpointError
-from course_utils.runs.code import collected, key
+from course_utils.runs.code import key
 
 
 class Training:
@@ -313,29 +312,11 @@ def train_or_load(
     if start is not None:
         model.load_state_dict(start)
     made_by = [item for item in (fit, make, features, *code) if item is not None]
-    about = {
-        "name": name,
-        "notebook": _notebook(stage),
-        "class": make.__name__,
-        "arguments": dict(arguments),
-        "settings": dict(settings),
-        "features": None if features is None else features.__name__,
-        "feature_arguments": dict(feature_arguments or {}),
-        "labels": list(corpus.words if labels is None else labels),
-        "table": dict(table or {}),
-        "sample_rate": corpus.sample_rate,
-        "corpus": corpus.name,
-        "fingerprint": corpus.fingerprint,
-        "seed": seed,
-        "device": str(device),
-        "versions": {
-            "torch": torch.__version__,
-            "Python": platform.python_version(),
-            "course_utils": __version__,
-        },
-        "code": collected(*made_by),
-    }
-    about = checkpoints.plain(about, "the settings of this training")
+    about = {"name": name} | checkpoints.described(
+        make, arguments, notebook=_notebook(stage), settings=settings, features=features,
+        feature_arguments=feature_arguments, table=table, corpus=corpus, seed=seed, device=device,
+        labels=corpus.words if labels is None else labels, code=made_by,
+    )
     known = {} if start is None else {"start": checkpoints.plain(start)}
     folder = runs_folder() / f"{name}-{key(about | known, data)}"
     checkpoint = _finished(folder)
@@ -415,7 +396,7 @@ def _claimed(folder: Path) -> Iterator[Path | None]:
 def _keep(checkpoint: dict, model: nn.Module, unfinished: Path, folder: Path) -> None:
     """Give a finished run its name, with the checkpoint and its summary inside."""
     with _uninterrupted():
-        text = checkpoints.summary(checkpoint, model, folder.name)
+        text = checkpoints.summary(checkpoint, model, f"runs/{folder.name}")
         told = "The model is trained and usable; a rerun of this notebook trains it again."
         content = {"checkpoint.pt": checkpoint, "summary.txt": text}
         if not _write(unfinished, content, checkpoint["history"], told):

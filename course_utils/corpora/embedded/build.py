@@ -172,7 +172,7 @@ def common_voice(
         "speakers": speakers,
         "sentences": sentences,
     }
-    clips, without = speakers * sentences, f"common_voice_{language}-v{COMMON_VOICE_VERSION}"
+    without = f"common_voice_{language}-v{COMMON_VOICE_VERSION}"
     lines, copied = script.lines_of(recipe), []
     if part:
         recipe = recipe | {"part": part}
