@@ -187,13 +187,13 @@ def table() -> str:
         "stages 1 to 3; in stage 4 wrong characters (CER) and words (WER), where less is better.",
         "Chance is the share of the most frequent word of the test part: the best that an answer",
         "without listening gets. One thread of a CPU; training is for one seed.", "",
-        *_markdown([{k: v for k, v in row.items() if k != "Speakers"} for row in shown.rows]), "",
+        *markdown([{k: v for k, v in row.items() if k != "Speakers"} for row in shown.rows]), "",
         *(f"- {line}" for line in shown.legend),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _markdown(rows: list[dict[str, str]]) -> list[str]:
+def markdown(rows: list[dict[str, str]]) -> list[str]:
     """The lines of a table."""
     head = list(rows[0])
     cells = [head, ["---"] * len(head), *(list(row.values()) for row in rows)]
@@ -228,7 +228,7 @@ def overview() -> str:
         row["chance"] = f"{' / '.join(chances)} %" if chances else "–"
         row["minutes"] = minutes(stage)
         rows.append(row)
-    return "\n".join(_markdown(rows))
+    return "\n".join(markdown(rows))
 
 
 def minutes(stage: int) -> str:

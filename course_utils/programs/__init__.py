@@ -13,6 +13,7 @@ PROGRAMS = {
     "test": "score a checkpoint on a corpus, with an interval over the speakers",
     "transcribe": "write down what is said in recordings",
     "listen": "tell words as they come, in a file or at the microphone",
+    "export": "write a checkpoint as ONNX, or as a page that hears words in a browser",
 }
 
 
