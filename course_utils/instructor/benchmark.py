@@ -7,7 +7,7 @@ counts is their ratio, and how far it spreads. Seconds of one machine say little
 
     python -m course_utils.instructor.benchmark                    # all, five times each
     python -m course_utils.instructor.benchmark features beam      # some
-    python -m course_utils.instructor.benchmark --tables           # the README's table
+    python -m course_utils.instructor.benchmark --tables --figure .github/benchmark.png  # README
 """
 
 import argparse
@@ -300,7 +300,7 @@ def latency(repeats: int) -> Iterator[Pair]:
     about = {"class": "SpeechLSTM", "table": {}}
     features = runs.checkpoint.with_arguments(space["prepare"], {"spread": torch.ones(12, 1)})
     network = space["SpeechLSTM"](10).eval()
-    model = runs.TrainedModel(network, list("0123456789"), RATE, features, about)
+    model = runs.TrainedModel(network, list("0123456789"), RATE, features, about, Path("03"))
     clip = 0.1 * torch.randn(1, 1, RATE, generator=torch.Generator().manual_seed(0))
     times = 50
     with tempfile.TemporaryDirectory() as folder:
@@ -350,7 +350,7 @@ def figure(found: list[Pair], path: Path) -> str:
     ax = plotting.new_axes(8, 0.6 + 0.42 * len(found))
     for place, pair in enumerate(reversed(found)):
         low, middle, high = np.quantile(pair.ratios, (0, 0.5, 1))
-        ax.plot([low, high], [place, place], color="C0", lw=2)
+        ax.plot([low, high], [place, place], color="C0", lw=2, linestyle="-")
         ax.plot(middle, place, "o", color="C0")
     ax.set_yticks(range(len(found)), [f"{p.slow}\nagainst {p.fast}" for p in reversed(found)],
                   fontsize=8)  # fmt: skip
@@ -388,17 +388,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="of each pair (default 5)")
     parser.add_argument("--out", type=Path, help="the JSON file; default: dated, in measurements/")
     parser.add_argument("--figure", type=Path, help="an SVG or PNG file of the ratios")
-    parser.add_argument("--tables", action="store_true", help="write the README's table and stop")
+    parser.add_argument(
+        "--tables", action="store_true", help="measure nothing, write the README's table"
+    )
     options = parser.parse_args(arguments)
     if wrong := [topic for topic in options.topics if topic not in TOPICS]:
         parser.error(f"there is no topic {wrong[0]}; they are {', '.join(TOPICS)}")
     out = options.out or FOLDER / f"{date.today().isoformat()}.json"
     if options.tables:
-        write_table(options.out or max(FOLDER.glob("*.json")))
-        return 0
+        out = options.out or max(FOLDER.glob("*.json"))
+        write_table(out)
     torch.set_num_threads(settings.threads() or 1)
     found = []
-    for topic in tqdm(options.topics or TOPICS, leave=False):
+    topics = [] if options.tables else options.topics or TOPICS
+    for topic in tqdm(topics, leave=False):
         for pair in TOPICS[topic](options.repeats):
             found.append(pair)
             write(out, found)

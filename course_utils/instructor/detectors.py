@@ -71,6 +71,7 @@ class Plan:
     until: float  # no ablation begins later, in seconds since 1970
 
     def hours_of(self, part: str) -> float:
+        """Of each kind of other sound in a part."""
         return self.hours if part == "test" else self.hours / 3
 
 
@@ -429,6 +430,7 @@ def recordings(device: str, file: Path) -> None:
 
 
 def told(what: str) -> None:
+    """Say what is done, and when."""
     print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
 
 

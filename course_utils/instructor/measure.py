@@ -248,7 +248,7 @@ def write_tables() -> None:
     after = rest.split(MARKS[1], 1)[1]
     text = f"{before}{MARKS[0]}\n{overview()}\n{MARKS[1]}{after}"
     before, rest = text.split(real.MARKS[0], 1)
-    rows = "\n".join(_markdown(real.table()))
+    rows = "\n".join(markdown(real.table()))
     text = f"{before}{real.MARKS[0]}\n{rows}\n{real.MARKS[1]}{rest.split(real.MARKS[1], 1)[1]}"
     for path, content in ((readme, text), (FOLDER / "README.md", table())):
         with files.replace_with(path) as temporary:

@@ -89,9 +89,8 @@ def estimate(seeds: int) -> list[str]:
     """How long it takes on one thread of a CPU, and what that is reckoned from."""
     known: dict[tuple[int, str], results.Result] = {}
     for result, _ in results.references():
-        if result.tested_on == result.trained_on == "embedded" and not (
-            result.noise or (result.variant and result.variant != "augmented")
-        ):
+        usual = result.variant == ("augmented" if result.stage == 3 else "") and not result.noise
+        if result.tested_on == result.trained_on == "embedded" and usual:
             known[result.stage, result.model] = result
     lines, total = ["Estimated on one thread of a CPU, from what the embedded corpus took:"], 0.0
     for step in STEPS:

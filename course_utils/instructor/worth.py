@@ -93,7 +93,8 @@ def wanted(
 
     def late(run: Run) -> bool:
         return run["study"] in ("marks", "pieces") or (run["study"], run.get("minutes")) in (
-            ("real", 5), ("real", 10)
+            ("real", 5),
+            ("real", 10),
         )
 
     return sorted(found, key=lambda run: run["seed"] + late(run))
@@ -411,8 +412,11 @@ def pocketsphinx(store: Store) -> Iterable[Run]:
 
 
 def work(
-    store: Store, next_run: Callable[[], Run | None], done: Callable[[Run | None], None],
-    until: float, *options: Any,
+    store: Store,
+    next_run: Callable[[], Run | None],
+    done: Callable[[Run | None], None],
+    until: float,
+    *options: Any,
 ) -> None:
     """Train in this process until nothing is left or it is too late; None says that it ends."""
     try:

@@ -256,6 +256,8 @@ class ClipCollector(VoicePanel):
     kept = "kept"
 
     def __init__(self, words: Sequence[str], seconds: float = 1.0, sample_rate: int = 16000):
+        if isinstance(words, str):
+            raise ValueError(f"words must be a list, such as ['yes', 'no'], not the text {words!r}")
         names = list(words)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"words must differ, and be at least one: {names}")

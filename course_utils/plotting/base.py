@@ -186,12 +186,12 @@ def img(fig: Figure, pixels: Image.Image, alt: str, fine: int = FINE, **save: An
     All else goes to Pillow's ``save``.
     """
     png = io.BytesIO()
-    # 40 colours halve the size of a notebook. Lines have few, and a median cut keeps them. Where a
+    # 32 colours halve the size of a notebook. Lines have few, and a median cut keeps them. Where a
     # scale of colours is drawn, it spends most on what is frequent: there they span all there are.
     drawn = [item for ax in fig.axes for item in (*ax.images, *ax.collections)]
     scale = any(item.get_array() is not None for item in drawn)
     how = Image.Quantize.MAXCOVERAGE if scale else Image.Quantize.MEDIANCUT
-    pixels.quantize(40, how).save(png, format="png", **save)  # without a date the bytes stay
+    pixels.quantize(32, how).save(png, format="png", **save)  # without a date the bytes stay
     data, alt = base64.b64encode(png.getvalue()).decode(), html.escape(" ".join(alt.split()))
     size = f'width="{pixels.width // fine}" style="max-width:100%;height:auto"'
     return f'<img alt="{alt}" src="data:image/png;base64,{data}" {size}>'

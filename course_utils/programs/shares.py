@@ -105,9 +105,9 @@ def loader(
     pin : bool
         Into memory that a GPU can copy from meanwhile.
     """
-    # A collection of garbage writes into every object: each worker would get copies of them all.
-    gc.collect()
-    gc.freeze()
+    if workers:  # a collection of garbage writes into all objects: a worker would copy them
+        gc.collect()
+        gc.freeze()
     return iter(
         DataLoader(
             data, batch_sampler=keys, collate_fn=collate, num_workers=workers, pin_memory=pin,

@@ -31,7 +31,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text",
         type=Path,
-        help="a language model of this file's sentences, one a line, helps the beam search",
+        help="a language model of this file's sentences, one a line, helps the beam; none: none",
     )
     parser.add_argument(
         "--json", action="store_true", help="a line of JSON for each, with the times of words"

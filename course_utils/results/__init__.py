@@ -26,7 +26,7 @@ from course_utils.results.studies import study
 from course_utils.results.tables import Table, comparison, mean_and_spread, table
 
 __all__ = [
-    "IDENTITY", "METRICS", "PUBLISHED", "RESULT", "Priced", "Result", "Table", "ablations", "alarms",
-    "alarms_recorded", "chance_of", "comparison", "costs", "curves", "identity", "keep", "load",
-    "mean_and_spread", "mistaken", "record", "references", "study", "table",
+    "IDENTITY", "METRICS", "PUBLISHED", "RESULT", "Priced", "Result", "Table", "ablations",
+    "alarms", "alarms_recorded", "chance_of", "comparison", "costs", "curves", "identity", "keep",
+    "load", "mean_and_spread", "mistaken", "record", "references", "study", "table",
 ]

@@ -70,7 +70,7 @@ def test_students_get_what_the_notebooks_read(course):
         env=os.environ | {"PYTHONPATH": str(course / "students")},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("0 of 10 exercises, 0 of 21 points; next 1.1\n")
+    assert done.stdout.startswith("0 of 11 exercises, 0 of 23 points; next 1.1\n")
     assert done.stdout.endswith("students True\n")
     readme = (course / "students" / "README.md").read_text("utf-8")
     assert "one command starts the course" in readme and "## Licences" in readme

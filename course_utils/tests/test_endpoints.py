@@ -70,3 +70,21 @@ def test_what_is_longer_than_the_cut_is_cut_inside():
 def test_a_short_recording_is_filled_up_as_before():
     x = sound(0.6, (0.2, 0.4))
     assert torch.equal(word(x, RATE, RATE), audio.fit(x, RATE))
+
+
+def test_a_word_in_noise_is_cut_off_less_often_than_by_the_loudest_second():
+    # Measured so with real words, 241 clips that last at most 0.8 s within 20 dB of their peak, in
+    # 2.5 s of recorded noise at 10 dB: whole in 96 % of the cuts, and in 85 % of the loudest
+    # seconds; the ready network names 82 and 75 %. At 20 dB 97 and 96 %, both named 84 %.
+    generator = torch.Generator().manual_seed(0)
+    whole = {"word": 0, "loudest": 0}
+    for seed in range(100):
+        start = 0.1 + 1.7 * float(torch.rand(1, generator=generator))
+        x = sound(2.5, (start, start + 0.2, 0.4), (start + 0.2, start + 0.5, 0.02), seed=seed)
+        x += 0.1 * torch.randn(x.shape, generator=generator)
+        inside = x[0, round(start * RATE) : round((start + 0.5) * RATE)]
+        for name, cut in (("word", word(x, RATE, RATE)), ("loudest", audio.loudest(x, RATE))):
+            windows = cut[0].unfold(0, len(inside), 1)
+            whole[name] += bool((windows[:, ::500] == inside[::500]).all(dim=1).any())
+    assert whole["word"] >= 95, whole  # measured: 100
+    assert whole["loudest"] < 90, whole  # measured: 73

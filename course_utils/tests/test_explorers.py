@@ -400,6 +400,11 @@ def test_collector_refuses_what_is_no_word(waveform, words, capsys):
     assert "Clips in memory: 0" in collector.words
 
 
+def test_a_text_is_no_list_of_words():
+    with pytest.raises(ValueError, match=r"words must be a list, .* not the text 'yes'"):
+        interactive.ClipCollector("yes")
+
+
 def test_collector_forgets_the_last_clip_and_then_the_one_before():
     collector = interactive.ClipCollector(["yes", "no"])
     for word, hertz in (("yes", 200), ("no", 300), ("yes", 400)):

@@ -37,7 +37,7 @@ def of(stage: int, network: str, features: str | None = None, given=None, **argu
             layer.running_mean.normal_(), layer.running_var.uniform_(0.5, 2)
     prepared = features and runs.checkpoint.with_arguments(defined[features], given or {})
     about = {"class": network, "table": {"a": "a"} if stage == 4 else {}}
-    return runs.TrainedModel(made, WORDS, 16_000, prepared, about)
+    return runs.TrainedModel(made, WORDS, 16_000, prepared, about, path)
 
 
 STATISTICS = {"mean": torch.full((40, 1), -30.0), "std": torch.full((40, 1), 15.0)}
@@ -109,7 +109,7 @@ class Sorts(nn.Module):
 )
 def test_what_cannot_be_exported_is_said_in_a_line(tmp_path, network, words):
     model = runs.TrainedModel(
-        network().eval(), WORDS, 16_000, None, {"class": network.__name__, "table": {}}
+        network().eval(), WORDS, 16_000, None, {"class": network.__name__, "table": {}}, tmp_path
     )
     with pytest.raises(Refused, match=f"{network.__name__} cannot be exported: {words}") as told:
         export.write(model, tmp_path / "model.onnx")

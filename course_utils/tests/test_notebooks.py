@@ -219,7 +219,7 @@ def three_hints(cell: NotebookNode) -> bool:
 
 
 #: Exercises that came later, with the next free number: they stand where they belong.
-LATER = {(4, number) for number in range(16, 21)}
+LATER = {(4, number) for number in range(16, 21)} | {(3, 17)}
 
 
 def exercise_numbers_ascend(notebook: NotebookNode) -> list[str]:
@@ -719,7 +719,11 @@ BROKEN = [
     (totals_are_sums, replace("title", "Points | 3", "Points | 4"), "says 4 points"),
     (totals_are_sums, replace("title", "exercises 13", "exercises 10"), "says 10 minutes"),
     (totals_are_sums, replace("title", "reading 5", "reading 120"), "at most two hours"),
-    (totals_are_sums, replace("task-1-1", "nothing before", "nothing before\n\n**Stretch.**"), "points of stretch"),
+    (
+        totals_are_sums,
+        replace("task-1-1", "nothing before", "nothing before\n\n**Stretch.**"),
+        "points of stretch",
+    ),
     (totals_are_sums, replace("title", "Points | 3", "Marks | 3"), "has no points"),
     (every_cell_was_run, give("setup", execution_count=None), "cell setup was not run"),
     (every_cell_was_run, give("setup", execution_count=9), "not run in order"),

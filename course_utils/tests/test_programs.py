@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -351,7 +352,59 @@ def test_listen_tells_events_of_a_file(words, spoken, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+class Microphone:
+    """In place of sounddevice: somebody hisses for three seconds, then presses Ctrl-C."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, sample_rate, size, channels, dtype):
+        assert (sample_rate, channels, dtype) == (16_000, 1, "float32")
+        self.left = 48_000
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def read(self, size):
+        if self.left <= 0:
+            raise KeyboardInterrupt
+        self.left -= size
+        noise = np.random.default_rng(self.left).standard_normal((size, 1))
+        return 0.1 * noise.astype(np.float32), False
+
+
+def test_listen_tells_events_at_the_microphone(words, monkeypatch, capsys):
+    out, notebook = words
+    given = [str(out), "--notebook", str(notebook), "--threshold", "0"]
+    fake = types.SimpleNamespace(InputStream=Microphone, PortAudioError=Microphone.PortAudioError)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    capsys.readouterr()
+    assert programs.run("listen", given) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Listening. Ctrl-C ends it."
+    assert [float(line.split()[0]) for line in lines[1:4]] == [1, 2, 3]
+
+    def broken(*given, **options):
+        raise Microphone.PortAudioError("no such device")
+
+    monkeypatch.setattr(fake, "InputStream", broken)
+    assert programs.run("listen", given) == 2
+    assert "cannot be used: no such device. Or give --file" in told(capsys)
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert programs.run("listen", given) == 2
+    assert 'pip install -e ".[programs]"' in told(capsys)
+
+
 # --- what is refused
+
+
+def test_without_the_extra_training_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    assert programs.run("train", ["ctc", "--out", str(tmp_path / "out")]) == 2
+    assert 'pip install -e ".[programs]"' in told(capsys)
 
 
 def refusals(by_heart, words, tmp_path):

@@ -73,6 +73,7 @@ def written(folder):
     return found
 
 
+@pytest.mark.slow
 def test_it_is_killed_and_goes_on(command, tmp_path, server):
     arguments, environment = command
     files = tmp_path / "files"
