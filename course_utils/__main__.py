@@ -116,14 +116,14 @@ def _disk() -> str:
 
 def _corpora() -> str:
     from course_utils.corpora import embedded
-    from course_utils.corpora.speech_commands import ARCHIVES, archive_folder
+    from course_utils.corpora.archives import ARCHIVES, folder_of
 
     data = settings.data_folder()
     found = [
         name
         for name, folder in {
             "embedded": data / "embedded" / f"speech_commands-v{embedded.VERSION}",
-            **{name: archive_folder(name) for name in ARCHIVES},
+            **{name: folder_of(archive) for name, archive in ARCHIVES.items()},
         }.items()
         if folder.is_dir()
     ]

@@ -173,6 +173,11 @@ def offline() -> bool:
     return _flag("COURSE_OFFLINE")
 
 
+def wanted_sweeps() -> str:
+    """``COURSE_SWEEPS`` as it is: 0, 1 or parts of names; ``""`` where it is not set."""
+    return _text("COURSE_SWEEPS")
+
+
 def sweeps(name: str = "") -> bool:
     """Whether a notebook runs a sweep in full, for the measurements: all with ``COURSE_SWEEPS=1``.
 
@@ -183,7 +188,7 @@ def sweeps(name: str = "") -> bool:
     name : str
         Of the sweep or of a variant in it.
     """
-    wanted = _text("COURSE_SWEEPS")
+    wanted = wanted_sweeps()
     if wanted.lower() in _OFF + _ON:
         return _flag("COURSE_SWEEPS")
     return bool(name) and any(part.strip() in name for part in wanted.split("|"))

@@ -62,7 +62,7 @@ HANDED_OUT = (
 #: The tests hold right answers; the rest is made anew.
 _LEFT_OUT = ("instructor", "tests", "__pycache__", ".ipynb_checkpoints")
 #: Of the README: what only the whole repository can do.
-_FOR_INSTRUCTORS = re.compile(r"^## For instructors\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^(?=##+ )", re.MULTILINE)
 _ON_TESTS = re.compile(
     r"and \*\*one command passes its tests\*\*.*?```bash\n.*?\n```\n\n", re.DOTALL
 )
@@ -133,6 +133,6 @@ def _hand_out(folder: Path, texts: Mapping[Path, str]) -> None:
 
 def for_students(readme: str) -> str:
     """The README without what needs the solutions or the tests."""
-    for region in (_FOR_INSTRUCTORS, _ON_TESTS):
-        readme = region.sub("", readme)
-    return "".join(line for line in readme.splitlines(True) if "pytest" not in line)
+    sections = _HEADING.split(_ON_TESTS.sub("", readme))
+    kept = "".join(each for each in sections if "course_utils.instructor" not in each)
+    return "".join(line for line in kept.splitlines(True) if "pytest" not in line)

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -122,14 +123,8 @@ def private(source: Path, count: int) -> Iterator[Path]:
             (place / word.name).mkdir(parents=True)
             for path in sorted(word.glob("*.wav"))[: -(-count // len(words))]:
                 shutil.copy(path, place / word.name)
-        before = os.environ.get("COURSE_DATA")
-        os.environ["COURSE_DATA"] = str(Path(folder) / "data")
-        try:
+        with mock.patch.dict(os.environ, COURSE_DATA=str(Path(folder) / "data")):
             yield place
-        finally:
-            os.environ.pop("COURSE_DATA")
-            if before is not None:
-                os.environ["COURSE_DATA"] = before
 
 
 def corpus(repeats: int) -> Iterator[Pair]:

@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import date
@@ -36,7 +37,7 @@ from course_utils.corpora.embedded import scenes
 from course_utils.corpora.noises import kept_apart, parts_of
 from course_utils.corpora.scenes import Scene, of_recordings
 from course_utils.instructor import measure
-from course_utils.instructor.alarms import COMMANDS, Heard, rearmed
+from course_utils.instructor.alarms import COMMANDS, Code, Heard, rearmed, with_hard_ones
 
 RULE = 0.08  # misses on validation
 FIND = {"command": 0.5, "open": 0.2, "word": 0.15, "grammar": 0.15}
@@ -75,7 +76,7 @@ class Plan:
         return self.hours if part == "test" else self.hours / 3
 
 
-def notebook() -> dict[str, Any]:
+def notebook() -> Code:
     """What notebook 03 defines."""
     [path] = (settings.CHECKOUT / "labsolutions").glob("03_*.ipynb")
     return exercises.definitions(path, NEEDED)
@@ -115,7 +116,7 @@ def levels(plan: Plan, part: str, kind: str) -> Path:
     return place
 
 
-def streamed(code: dict[str, Any], sound: np.ndarray) -> dict[str, np.ndarray]:
+def streamed(code: Code, sound: np.ndarray) -> dict[str, np.ndarray]:
     """Log-mel levels (frame, band) as a stream has them, and what a running level leaves."""
     window, minute = code["WINDOW"], 60 * code["RATE"]
     kept, state, plain, centred = torch.zeros(window // 2), None, [], []
@@ -210,7 +211,7 @@ def train(plan: Plan, name: str, seed: int) -> Path:
     return path
 
 
-def without_level(code: dict[str, Any]):
+def without_level(code: Code) -> Callable[[torch.Tensor], torch.Tensor]:
     """Features whose level is fixed."""
 
     def features(waveforms):
@@ -218,37 +219,6 @@ def without_level(code: dict[str, Any]):
         return (code["levels_of"](frames, 0) - BASE_LEVEL) / 10
 
     return features
-
-
-@torch.no_grad()
-def with_hard_ones(code, weights, data, words) -> tuple[torch.Tensor, torch.Tensor]:
-    """The scene, and behind it what an earlier detector mistook in it: a quarter of the whole."""
-    (sound, table, _, features), rate = data, code["RATE"]
-    network = code["CausalCNN"](len(words) + 1)
-    network.load_state_dict(weights)
-    network.eval()
-    pieces = []
-    for start in range(0, len(sound) - 60 * rate, 60 * rate):
-        second = start / rate
-        x = sound[start : start + 60 * rate].float()[None, None] / 32768
-        log_p, _ = code["answers"](network, features(x))
-        found = code["find_events"](log_p[0].exp()[:, :-1], 0.3, 5, 50)
-        events = [(second + frame * code["HOP"] / rate, words[word]) for frame, word in found]
-        rows = table[(table[:, 1] > second) & (table[:, 0] < second + 60)].tolist()
-        commands = [(a, b, words[int(word)]) for a, b, word in rows if word < len(words)]
-        _, _, alarms = code["count_events"](events, commands, 0.5)
-        pieces += [(max(0.0, at - 3), min(len(sound) / rate, at + 3)) for at, _ in alarms]
-    length = len(sound) / rate
-    often = round(length / 3 / sum(high - low for low, high in pieces)) if pieces else 0
-    sounds, tables = [sound], [table]
-    for low, high in pieces * often:
-        part = sound[round(low * rate) : round(high * rate)]
-        there = table[(table[:, 1] > low) & (table[:, 0] < high)].clone()
-        there[:, :2] += length - low
-        sounds.append(part)
-        tables.append(there)
-        length += len(part) / rate
-    return torch.cat(sounds), torch.cat(tables)
 
 
 # --- what they say ------------------------------------------------------------------------------
@@ -265,7 +235,10 @@ def listened(plan: Plan, name: str, seed: int, part: str) -> Heard:
 
 
 @torch.no_grad()
-def answered(device: str, code, name: str, about, found: dict[str, Scene], levels) -> Heard:
+def answered(
+    device: str, code: Code, name: str, about: dict[str, Any], found: dict[str, Scene],
+    levels: dict[str, np.ndarray],
+) -> Heard:
     """What a network says of some scenes, whose levels are given (windows need none)."""
     words, rate = list(speech_commands.COMMANDS), code["RATE"]
     kind = "CausalCNN" if name not in (LSTM, WINDOWS) else "SpeechLSTM"
@@ -286,7 +259,9 @@ def answered(device: str, code, name: str, about, found: dict[str, Scene], level
     return Heard(found, rows, words, code["find_events"], code["count_events"], **options)
 
 
-def in_windows(device: str, code, network, spread, samples: np.ndarray) -> np.ndarray:
+def in_windows(
+    device: str, code: Code, network: torch.nn.Module, spread: torch.Tensor, samples: np.ndarray
+) -> np.ndarray:
     """Probabilities of the words in windows of a second, every 100 ms."""
     rate, rows = code["RATE"], []
     for start in range(0, len(samples) - rate, 60 * rate):
@@ -296,7 +271,9 @@ def in_windows(device: str, code, network, spread, samples: np.ndarray) -> np.nd
     return np.concatenate(rows)
 
 
-def in_frames(device: str, code, network, about, levels: np.ndarray) -> np.ndarray:
+def in_frames(
+    device: str, code: Code, network: torch.nn.Module, about: dict[str, Any], levels: np.ndarray
+) -> np.ndarray:
     """Probabilities of the words, frame by frame, with the state carried on."""
     x = torch.from_numpy(np.array(levels)).float()
     if about["name"] == LSTM:

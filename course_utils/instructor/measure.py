@@ -257,7 +257,7 @@ def write_tables() -> None:
 
 def _text_of(cells: Sequence[str]) -> str:
     """Which part of a notebook ran; nothing where all of it did."""
-    return " ".join([*cells, os.environ.get("COURSE_SWEEPS", "")]).strip() if cells else ""
+    return " ".join([*cells, settings.wanted_sweeps()]).strip() if cells else ""
 
 
 def _name(path: Path, source: str) -> str:

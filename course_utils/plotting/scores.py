@@ -227,11 +227,17 @@ def transfer(
     draw("each seed", many, color="0.2", marker="|", markersize=14)
     guess = [(chances[test], row) for row, test in enumerate(values) if chances[test] is not None]
     draw("chance", guess, color="0.35", marker="x")
-    said = (
+    said = [
         f"{' '.join(test.split())} "
         + ", ".join(f"{np.mean(each[corpus]):.0%}" if corpus in each else "-" for corpus in corpora)
         for test, each in values.items()
-    )
+    ]
+    if len(said) > 4:  # the table beside the figure has them all
+        means = {each: [np.mean(row[each]) for _, row in rows if each in row] for each in corpora}
+        said = [f"{len(values)} rows"] + [
+            f"{each} {len(found)} of them, {min(found):.0%} to {max(found):.0%}"
+            for each, found in means.items()
+        ]
     note(ax, f"Trained on {', '.join(corpora)}: {'; '.join(said)}.")
     ax.set_yticks(range(len(values)), list(values))
     ax.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
@@ -479,13 +485,15 @@ def accuracy_against_cost(
                 str(number), (each.parameters, y), textcoords="offset points", xytext=(6, 4),
                 fontsize=9,
             )
-        texts = (f"{p.system} {p.parameters:,} parameters {p.accuracy:.1f} %" for p in points)
-        said.append(f"{name}: {', '.join(texts) or 'none'}")
+        texts = [f"{p.system} {p.parameters:,}, {p.accuracy:.1f} %" for p in points]
+        if len(texts) > 5:  # the table beside the figure has them all
+            texts = [f"{len(texts)} models from {texts[0]}", f"to {texts[-1]}"]
+        said.append(f"{name}: {'; '.join(texts) or 'none'}")
     ax.set(xscale="log", yscale="log", xlabel="Parameters", ylabel="Wrong clips (%)", ylim=(1, 110))
     ax.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     ax.minorticks_off()
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.text(1.03, 1, "\n".join(key), transform=ax.transAxes, va="top", fontsize=9, linespacing=1.4)
     with_grid(ax)
-    note(ax, f"Accuracy and parameters. {'. '.join(said)}.")
+    note(ax, f"Parameters and accuracy. {'. '.join(said)}.")
     return ax

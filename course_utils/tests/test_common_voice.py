@@ -274,7 +274,7 @@ def test_a_full_disk_names_this_corpus_size(tmp_path, monkeypatch):
     def speak(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(builder, "_speak", speak)
+    monkeypatch.setattr(builder, "speak", speak)
     with pytest.raises(CorpusError, match=r"the whole takes about 25 MB") as error:
         embedded.common_voice("fr", tmp_path / "corpus", **SMALL)
     assert "is full" in str(error.value)

@@ -107,8 +107,8 @@ def test_the_plot_says_each_model_and_leaves_out_what_has_no_number():
     ax = plotting.accuracy_against_cost(own, others)
     text = taken_notes(ax.figure)
     text = " ".join(text) if not isinstance(text, str) else text
-    assert "small 20,000 parameters 90.0 %, big 2,000,000 parameters 10.0 %" in text
-    assert "published: paper 9,000 parameters 97.0 %." in text
+    assert "small 20,000, 90.0 %; big 2,000,000, 10.0 %" in text
+    assert "published: paper 9,000, 97.0 %." in text
     assert "ctc" not in text and "secret" not in text
     points = [tuple(xy) for each in ax.collections for xy in each.get_offsets()]
     assert points == [(20_000, 10), (2_000_000, 90), (9_000, 3)]

@@ -19,7 +19,7 @@ from course_utils import settings
 LINES = (settings.CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
 
 #: Modules whose distribution has another name.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "xdist": "pytest-xdist"}
 
 #: What is listed, although no code of ours imports it, and why.
 TOOLS = {

@@ -126,7 +126,7 @@ def test_the_estimate_states_what_it_is_reckoned_from():
 
 
 def test_the_readme_has_the_row_that_waits():
-    rows = "\n".join(measure._markdown(real.table()))
+    rows = "\n".join(measure.markdown(real.table()))
     readme = (settings.CHECKOUT / "README.md").read_text(encoding="utf-8")
     command = "run: python -m course_utils.instructor.measure --tables"
     assert f"{real.MARKS[0]}\n{rows}\n{real.MARKS[1]}" in readme, command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from course_utils.checks.agree import agree, gradients_arrive
-from course_utils.checks.core import call, chance, check, generator, passed
+from course_utils.checks.core import (
+    CheckFailed,
+    attempt,
+    call,
+    chance,
+    check,
+    generator,
+    passed,
+)
 from course_utils.checks.stage4.large_network import HINTS, Large, fill, large_logits, plain
 
 # 4.16 - The large one, with lengths
@@ -137,6 +146,11 @@ def deep_speech_ctc(model_class: Callable) -> None:
         named = {cause: partial(run, wrong, call=plain) for cause, wrong in HEARD_MISTAKES.items()}
         agree(partial(run, model_class), truth, cases, named, otherwise, 1e-4, name)
 
+    if isinstance(model_class, type) and issubclass(model_class, nn.Module):
+        without_layers = model_class.__new__(model_class)  # those are of 4.10, which may be open
+        nn.Module.__init__(without_layers)
+        with suppress(CheckFailed):
+            attempt(model_class.forward, without_layers, None, None)
     sizes = chance(16)
     bands, symbols = sizes.choice([5, 7]), sizes.randint(11, 15)
     small = {"bands": bands, "symbols": symbols, "hidden": sizes.randint(3, 5), "layers": 2}

@@ -448,7 +448,7 @@ def suspicious(tree: ast.AST, stage: Stage) -> list[str]:
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
         name = next((name for name in _names(node) if name in _BY_NAME), "")
-        if name and not (name == "modules" and node in called):  # a network's, not the program's
+        if name and not _harmless(name, node, called):
             found.append(f"{_BY_NAME[name]} ({name}, line {line})")
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in _CALLED:
             found.append(f"{_CALLED[node.func.id]} ({node.func.id}, line {line})")
@@ -465,6 +465,13 @@ def suspicious(tree: ast.AST, stage: Stage) -> list[str]:
         elif isinstance(node, ast.Constant) and "labsolutions" in str(node.value):
             found.append(f"looks for the solutions (line {line})")
     return list(dict.fromkeys(found))
+
+
+def _harmless(name: str, node: ast.AST, called: set[ast.AST]) -> bool:
+    """Whether a suspicious name stands for something of the answer's own."""
+    if name == "modules":  # a network's, not the program's
+        return node in called
+    return name == "events" and isinstance(node, ast.Name | ast.arg)  # IPython's is an attribute
 
 
 def _names(node: ast.AST) -> list[str]:
