@@ -42,11 +42,10 @@ def options(parser: argparse.ArgumentParser) -> None:
         default=200,
         help="test clips of the corpus in use, on which torch and the file are compared",
     )
-    add(
-        "--page", type=Path, metavar="out.html", help="also one HTML file that hears words, offline"
-    )
+    add("--page", type=Path, metavar="out.html",
+        help="also one HTML file that hears words, offline; none: no page")  # fmt: skip
     add("--runtime", type=Path, metavar="FOLDER",
-        help="for --page: the npm package onnxruntime-web, unpacked")  # fmt: skip
+        help="for --page: the npm package onnxruntime-web, unpacked; none: no page")  # fmt: skip
     add("--threshold", type=float, default=0.7, help="for --page: least probability of a word")
     example(
         parser,

@@ -16,6 +16,7 @@ import torch
 from course_utils import __main__ as program
 from course_utils import audio, exercises, programs, runs, settings
 from course_utils.corpora import common_voice, embedded, speech_commands
+from course_utils.layers import BothWays
 from course_utils.programs import base, sentences, shares, train
 from course_utils.programs.trained import Text, Writer
 
@@ -126,7 +127,10 @@ def test_pieces_of_a_batch_add_up(spoken, tmp_path):
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
-def test_a_student_s_own_network_trains_by_the_same_command(voices, tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "recurrent"), [([], BothWays), (["--model", "SpeechCTC"], torch.nn.LSTM)]
+)
+def test_a_student_s_own_network_trains_by_the_same_command(voices, tmp_path, asked, recurrent):
     notebook = exercises.read(CTC)
     [cell] = [cell for cell in notebook.cells if cell.id == "ex-4-11"]
     assert cell.source.count("nn.GRU(") == 1
@@ -136,10 +140,12 @@ def test_a_student_s_own_network_trains_by_the_same_command(voices, tmp_path):
     exercises.write(tmp_path / CTC.name, notebook)
     out = tmp_path / "out"
     given = ["--notebook", str(tmp_path / CTC.name), "--corpus", str(voices), "--out", str(out)]
-    assert programs.run("train", ["ctc", *given, "--limit", "8", "--epochs", "1", *SMALL[2:]]) == 0
+    given += [*asked, "--limit", "8", "--epochs", "1", *SMALL[2:]]
+    assert programs.run("train", ["ctc", *given]) == 0
     network = runs.model(out, tmp_path / CTC.name).network
-    assert isinstance(network.rnn, torch.nn.LSTM) and network.rnn.input_size == 24
-    assert network.rnn.hidden_size == 16
+    assert isinstance(network.rnn, recurrent)
+    lstms = [part for part in network.rnn.modules() if isinstance(part, torch.nn.LSTM)]
+    assert {(lstm.input_size, lstm.hidden_size) for lstm in lstms} == {(24, 16)}
 
 
 def test_an_exercise_that_is_to_be_written_is_named_before_any_corpus_is_read(
@@ -426,7 +432,7 @@ def refusals(by_heart, words, tmp_path):
     yield "transcribe", [str(words[0]), str(text)], "names words .train words.; needed is"
     yield "transcribe", [str(half.parent), str(text)], "half/checkpoint.pt is damaged"
     yield "transcribe", [str(tmp_path / "nowhere"), str(text)], "There is no checkpoint"
-    yield "transcribe", [ok, str(text), "--notebook", str(WORDS)], "does not define SpeechCTC"
+    yield "transcribe", [ok, str(text), "--notebook", str(WORDS)], "does not define FastCTC"
     yield "transcribe", [ok, str(text), "--best", "3"], "add --beam"
     yield "listen", [ok, "--file", str(text)], "writes sentences .train ctc.; needed is"
     yield "listen", [str(words[0]), "--file", str(text), "--notebook", str(words[1])], "not audio"
@@ -489,8 +495,9 @@ def test_every_option_has_a_help_and_every_program_an_example_that_parses():
             if action.option_strings and action.default is None:
                 assert "none: " in action.help, (parser.prog, action.dest)
         assert "examples:" in parser.format_help()
-        for line in parser.epilog.splitlines()[1:]:
-            words = line.partition("python -m course_utils ")[2].split()
+        examples = re.findall("python -m course_utils (.*)", parser.epilog)
+        assert examples
+        for words in map(str.split, examples):
             given = base.parser_for(words[0], programs.PROGRAMS[words[0]])
             __import__(f"course_utils.programs.{words[0]}", fromlist=["x"]).options(given)
             assert given.parse_args(words[1:])
