@@ -13,6 +13,10 @@ from torch.nn import functional as F
 from course_utils import settings
 
 
+class DeviceError(RuntimeError):
+    """The device that was asked for does not exist, or cannot be used."""
+
+
 def select_device(name: str | None = None, *, threads: int | None = None) -> torch.device:
     """Choose where to compute, set the number of CPU threads, and print one line that says why.
 
@@ -33,7 +37,7 @@ def select_device(name: str | None = None, *, threads: int | None = None) -> tor
 
     Raises
     ------
-    RuntimeError
+    DeviceError
         The device that was asked for does not exist or fails the test.
     """
     threads = threads or settings.threads() or 1
@@ -53,13 +57,13 @@ def _wanted(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise RuntimeError(
+        raise DeviceError(
             f"The device asked for is {name!r}, which is none; set COURSE_DEVICE to cpu, cuda, "
             "cuda:1 or mps, or unset it to let the course choose."
         ) from None
     problem = _problem(device)
     if problem:
-        raise RuntimeError(
+        raise DeviceError(
             f"The device {name!r} cannot be used: {problem}. "
             "Unset COURSE_DEVICE to let the course choose."
         )

@@ -2,14 +2,16 @@
 
 import argparse
 import ast
+import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from course_utils.audio import AudioError
 from course_utils.corpora import CorpusError
 from course_utils.corpora.download import DownloadError
+from course_utils.device import DeviceError
 from course_utils.exercises import NotebookError, definitions
 from course_utils.runs import CheckpointError
 from course_utils.runs.code import reached, source
@@ -20,16 +22,56 @@ class Refused(ValueError):
 
 
 #: What is told in one line; all else is a fault of the program, and shows where it happened.
-TOLD = (Refused, AudioError, CheckpointError, CorpusError, DownloadError, NotebookError, OSError)
+TOLD = (
+    Refused, AudioError, CheckpointError, CorpusError, DeviceError, DownloadError, NotebookError,
+    OSError,
+)  # fmt: skip
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, without line breaks.
+    """What an error says, without line breaks; of the system's errors the file comes first.
 
     >>> one_line(Refused("No.\\n  Never."))
     'No. Never.'
+    >>> one_line(FileExistsError(17, "File exists", "runs"))
+    'runs cannot be used: file exists.'
     """
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} cannot be used: {error.strerror.lower()}."
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """What makes a whole number within bounds of an argument.
+
+    >>> whole(1)("8")
+    8
+    """
+    return _within(int, "whole number", least, most)
+
+
+def decimal(least: float = -math.inf, most: float = math.inf) -> Callable[[str], float]:
+    """What makes a finite number within bounds of an argument.
+
+    >>> decimal(0, 1)("0.1")
+    0.1
+    """
+    return _within(float, "number", least, most)
+
+
+def _within(kind: Callable, name: str, least: float, most: float) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number) and least <= number <= most:
+            return number
+        low = f" from {least:g}" if least > -math.inf else ""
+        high = f" to {most:g}" if most < math.inf else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is no {name}{low}{high}")
+
+    return read
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +86,7 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
     """Defaults behind the options that have one, examples as they are written."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False, []):
+        if action.default in (None, True, False, []):  # a switch has none
             return action.help
         return super()._get_help_string(action)
 
@@ -74,7 +116,11 @@ def taken_from(notebook: str | Path, names: Iterable[str]) -> dict[str, Any]:
     notebook, names = Path(notebook), list(names)
     if not notebook.is_file():
         raise NotebookError(f"There is no notebook {notebook}.")
-    space = definitions(notebook, names)
+    try:
+        space = definitions(notebook, names)
+    except NotebookError as error:
+        known = notebook.name in str(error)
+        raise error if known else NotebookError(f"{notebook.name}: {error}") from error
     if wrong := [name for name in names if not callable(space[name])]:
         raise NotebookError(f"{notebook.name}: {wrong[0]} is no function and no class")
     for name, item in reached(*(space[name] for name in names)).items():

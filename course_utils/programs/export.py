@@ -19,9 +19,8 @@ import torch
 from course_utils import files, runs
 from course_utils.corpora import common_voice, speech_commands
 from course_utils.programs import page
-from course_utils.programs.base import Refused, example
+from course_utils.programs.base import Refused, decimal, example, whole
 from course_utils.programs.graph import RECURRENT, Probabilities
-from course_utils.programs.train import positive
 
 #: What a graph for clips of any length takes, in seconds.
 SHORTEST, LONGEST = 0.5, 60
@@ -38,7 +37,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--int8", action="store_true", help="weights of layers in 8 bits, and say what that costs")
     add(
         "--clips",
-        type=positive,
+        type=whole(1),
         default=200,
         help="test clips of the corpus in use, on which torch and the file are compared",
     )
@@ -46,7 +45,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="also one HTML file that hears words, offline; none: no page")  # fmt: skip
     add("--runtime", type=Path, metavar="FOLDER",
         help="for --page: the npm package onnxruntime-web, unpacked; none: no page")  # fmt: skip
-    add("--threshold", type=float, default=0.7, help="for --page: least probability of a word")
+    add("--threshold", type=decimal(0, 1), default=0.7,
+        help="for --page: least probability of a word")  # fmt: skip
     example(
         parser,
         "python -m course_utils export runs/lstm-all-0123456789ab words.onnx --int8",

@@ -23,7 +23,7 @@ from course_utils import files
 from course_utils.programs import synced
 from course_utils.programs.base import Refused
 from course_utils.programs.shares import Share, loader, seed_of, shares
-from course_utils.programs.tasks import Task
+from course_utils.programs.tasks import Task, built
 from course_utils.runs import checkpoint as checkpoints
 
 if TYPE_CHECKING:  # an extra: whoever trains has it
@@ -56,7 +56,7 @@ class Fit:
         self.task, self.options, self.fabric, self.folder = task, options, fabric, folder
         self.steps_an_epoch = len(task.batches(0, options.batch_size))
         torch.manual_seed(options.seed)
-        network = task.make(**task.arguments)
+        network = built(task.make, task.arguments, options)
         if fabric.world_size > 1:
             network = synced.together(network)
         self.bare = network
@@ -199,19 +199,20 @@ class Fit:
             self.network, self.optimiser, max_norm=options.clip or math.inf,
             error_if_nonfinite=False,
         )  # fmt: skip
+        numbers = torch.stack([loss, loss.new_tensor(float(self.stop)), norm.to(loss)])
+        loss, stop, norm = fabric.all_reduce(numbers, reduce_op="mean").tolist()
+        for name, number in (("loss", loss), ("norm of the gradient", norm)):
+            if not math.isfinite(number):  # no weight has changed yet
+                raise Refused(
+                    f"The {name} is {number} in step {self.step + 1} of epoch {self.epoch + 1}: a "
+                    "lower --learning-rate or a smaller --clip may help. The last state is kept."
+                )
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.schedule.step()
         self.step += 1
-        numbers = torch.stack([loss, loss.new_tensor(float(self.stop))])
-        loss, stop = fabric.all_reduce(numbers, reduce_op="mean").tolist()
         self.stop = stop > 0  # all processes end after the same step
-        if not math.isfinite(loss):
-            raise Refused(
-                f"The loss is {loss} in step {self.step} of epoch {self.epoch + 1}: a lower "
-                "--learning-rate or a smaller --clip may help. The last state is kept."
-            )
-        return loss, float(norm), waiting
+        return loss, norm, waiting
 
     def _longest(self, length: int) -> int:
         """The largest of a number over all processes."""
@@ -322,18 +323,20 @@ def _bar(fit: Fit, total: int, show: bool) -> tqdm:
 
 @contextlib.contextmanager
 def _ctrl_c(fit: Fit) -> Iterator[None]:
-    """The first Ctrl-C ends the training after this step, the second one at once."""
+    """The first Ctrl-C, or a request to end, ends after this step; a second one at once."""
 
     def pressed(number: int, frame: Any) -> None:
         if fit.stop:
             raise KeyboardInterrupt
         fit.stop = True
 
-    before = signal.signal(signal.SIGINT, pressed)
+    asked = (signal.SIGINT, signal.SIGTERM)  # the second: kill, Slurm's limit, docker stop
+    before = [signal.signal(number, pressed) for number in asked]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(asked, before, strict=True):
+            signal.signal(number, handler)
 
 
 class Log:

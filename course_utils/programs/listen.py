@@ -12,7 +12,7 @@ import torch
 
 from course_utils import audio, runs
 from course_utils.listening import Detector
-from course_utils.programs.base import Refused, example, taken_from
+from course_utils.programs.base import Refused, decimal, example, taken_from
 from course_utils.programs.trained import add_checkpoint, opened
 from course_utils.programs.words import SILENCE, UNKNOWN
 
@@ -32,8 +32,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     add_checkpoint(parser)
     parser.add_argument("--file", type=Path, help="WAV, FLAC or MP3; none: the microphone")
-    parser.add_argument("--threshold", type=float, default=0.7, help="least probability of a word")
-    parser.add_argument("--seconds", type=float, help="how long to listen; none: until Ctrl-C")
+    parser.add_argument(
+        "--threshold", type=decimal(0, 1), default=0.7, help="least probability of a word"
+    )
+    parser.add_argument("--seconds", type=decimal(0), help="how long to listen; none: until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each event")
 
 

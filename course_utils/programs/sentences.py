@@ -16,7 +16,7 @@ from course_utils.corpora import alphabet, common_voice
 from course_utils.corpora.clips import SAMPLE_RATE
 from course_utils.programs.base import Refused, taken_from
 from course_utils.programs.shares import Key, Sounds, generator_of
-from course_utils.programs.tasks import Counted, arguments_for
+from course_utils.programs.tasks import Counted, arguments_for, built
 
 #: What the notebook must define, beside the network.
 NAMES = (
@@ -31,7 +31,7 @@ def network_name(notebook: str | Path, wanted: str | None) -> str:
     """The class to train: the one asked for, or the notebook's last."""
     if wanted:
         return wanted
-    written = Path(notebook).read_text("utf-8") if Path(notebook).is_file() else ""
+    written = Path(notebook).read_text("utf-8", "replace") if Path(notebook).is_file() else ""
     return "FastCTC" if "class FastCTC(" in written else "SpeechCTC"
 
 
@@ -109,13 +109,13 @@ class Sentences:
     def open(self) -> None:
         """Open the corpus, and prepare what all processes compute alike."""
         options, space = self.options, self.space
-        corpus = common_voice.load(
-            options.language,
-            options.corpus,
-            min_seconds=options.min_seconds,
-            max_seconds=options.max_seconds,
-            max_clips=options.max_clips,
-        )
+        try:
+            corpus = common_voice.load(
+                options.language, options.corpus, min_seconds=options.min_seconds,
+                max_seconds=options.max_seconds, max_clips=options.max_clips,
+            )  # fmt: skip
+        except ValueError as error:  # of a language or of seconds
+            raise Refused(str(error)) from error
         self.table = alphabet.table()
         try:  # the letters of all sentences, also where few clips are taken
             self.symbols = alphabet.symbols(self.written(corpus.split("train").transcripts))
@@ -129,6 +129,8 @@ class Sentences:
         tokens = {name: self.tokens(texts[name]) for name in parts}
         self.statistics = self._statistics(parts["train"])
         bands = len(self.statistics[0])
+        if options.mask[0] > bands:
+            raise Refused(f"--mask hides up to {options.mask[0]} bands, and there are {bands}.")
         self.arguments = self.network_arguments(bands=bands, symbols=len(self.charmap))
         rows = self._that_fit(parts["train"], tokens["train"], bands)
         self.train = self.utterances(parts["train"], tokens["train"], rows, self.altered)
@@ -192,7 +194,7 @@ class Sentences:
         with torch.no_grad():  # how many answers it gives to ten seconds
             silence = torch.zeros(1, bands, 1_000)
             torch.manual_seed(0)
-            network = self.make(**self.arguments).eval()
+            network = built(self.make, self.arguments, self.options).eval()
             found = network(silence, torch.tensor([1_000]))
         if not isinstance(found, tuple) or len(found) != 2:
             raise Refused(

@@ -1,5 +1,6 @@
 """What `fit` needs to know of a task, and what both tasks share."""
 
+import argparse
 import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,32 @@ class Task(Protocol):
         """What :func:`course_utils.runs.checkpoint.described` is to be told."""
 
 
+#: Arguments of a network that corpus and notebook decide.
+SIZES = ("bands", "symbols", "classes")
+
+
+def built(
+    make: Callable[..., nn.Module], arguments: Mapping[str, Any], options: argparse.Namespace
+) -> nn.Module:
+    """The network; what fails is told in a line where options of its own were given.
+
+    Raises
+    ------
+    Refused
+        It cannot be made with these.
+    """
+    given = {name: getattr(options, name) for name in ("hidden", "cell", "dropout")}
+    if not options.set and all(value is None for value in given.values()):
+        return make(**arguments)  # a fault of the notebook's, which shows where it happened
+    try:
+        return make(**arguments)
+    except Exception as error:
+        told = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise Refused(
+            f"{make.__name__} cannot be made with {told}: {type(error).__name__}: {error}"
+        ) from error
+
+
 def arguments_for(
     make: Callable[..., nn.Module], given: Mapping[str, Any], settings: Sequence[str]
 ) -> dict[str, Any]:
@@ -78,6 +105,8 @@ def arguments_for(
     found = {name: value for name, value in given.items() if value is not None}
     for setting in settings:
         name, equals, text = setting.partition("=")
+        if name in SIZES:
+            raise Refused(f"--set {setting}: corpus and notebook decide {name}.")
         if not equals:
             raise Refused(f"--set {setting} is no NAME=VALUE, such as hidden=256")
         try:

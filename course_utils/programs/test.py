@@ -13,10 +13,10 @@ from tqdm import tqdm
 from course_utils import rates, settings
 from course_utils.corpora import common_voice, speech_commands
 from course_utils.corpora.noises import kept_apart, parts_of
-from course_utils.programs.base import Refused, example, taken_from
+from course_utils.programs.base import Refused, example, taken_from, whole
 from course_utils.programs.shares import Sounds
 from course_utils.programs.trained import Writer, add_checkpoint, kind_of, opened
-from course_utils.programs.transcribe import add_decoding
+from course_utils.programs.transcribe import add_decoding, weights_of
 from course_utils.programs.words import SILENCE, labelled
 from course_utils.runs import TrainedModel
 
@@ -35,7 +35,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=common_voice.SPLITS, default="test", help="which part is scored"
     )
-    parser.add_argument("--limit", type=int, help="clips, or clips of each word; none: all")
+    parser.add_argument("--limit", type=whole(1), help="clips, or clips of each word; none: all")
     add_decoding(parser, beam=8)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
 
@@ -78,7 +78,10 @@ def _sentences(options: argparse.Namespace, trained: TrainedModel) -> dict[str, 
     """CER and WER: greedily, with a beam, and with a language model of the training sentences."""
     writer = Writer(trained, options.beam)
     distance = taken_from(trained.notebook, ["edit_distance"])["edit_distance"]
-    corpus = common_voice.load(options.language, options.corpus, max_seconds=30, verbose=False)
+    try:
+        corpus = common_voice.load(options.language, options.corpus, max_seconds=30, verbose=False)
+    except ValueError as error:  # of a language
+        raise Refused(str(error)) from error
     part = corpus.split(options.split)
     known = {*trained.labels}
     said = [writer.space["normalise"](text, writer.table) for text in part.transcripts]
@@ -93,7 +96,7 @@ def _sentences(options: argparse.Namespace, trained: TrainedModel) -> dict[str, 
     decoders = {"greedy": (0, False)}
     if options.beam:
         decoders[f"beam of {options.beam}"] = (options.beam, False)
-        writer.learn(corpus.split("train").transcripts, options.alpha, options.beta)
+        writer.learn(corpus.split("train").transcripts, *weights_of(options))
         decoders[f"beam of {options.beam}, language model"] = (options.beam, True)
     scores, speakers = [], part.speakers[rows]
     for name, (writer.beam, score) in decoders.items():

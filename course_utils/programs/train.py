@@ -14,7 +14,7 @@ import torch
 
 from course_utils import files, settings
 from course_utils.device import select_device
-from course_utils.programs.base import Refused, example
+from course_utils.programs.base import Refused, decimal, example, whole
 from course_utils.programs.fit import Fit, Stopped
 from course_utils.programs.sentences import Sentences
 from course_utils.programs.words import TASKS, Words
@@ -36,13 +36,6 @@ FREE = (
     "kind", "out", "resume", "devices", "nodes", "workers", "save_every", "steps", "command",
     "device", "notebook",
 )  # fmt: skip
-
-
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -74,14 +67,16 @@ def _of_sentences(parser: argparse.ArgumentParser) -> None:
         help="embedded, mini_librispeech, mdc:DATASET_ID, or a folder of a release",
     )
     data.add_argument("--language", default=settings.language(), help="which one of the corpus")
-    data.add_argument("--min-seconds", type=float, default=0.5, help="shortest clip, in seconds")
-    data.add_argument("--max-seconds", type=float, default=10.0, help="longest clip, in seconds")
+    for name, value, which in (("min", 0.5, "shortest"), ("max", 10.0, "longest")):
+        data.add_argument(
+            f"--{name}-seconds", type=decimal(0), default=value, help=f"{which} clip, in seconds"
+        )
     data.add_argument(
-        "--max-clips", type=positive, help="most clips of each part that are decoded; none: all"
+        "--max-clips", type=whole(1), help="most clips of each part that are decoded; none: all"
     )
     data.add_argument(
         "--mask",
-        type=int,
+        type=whole(0),
         nargs=2,
         default=[0, 0],
         metavar=("BANDS", "FRAMES"),
@@ -89,7 +84,7 @@ def _of_sentences(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--speeds",
-        type=float,
+        type=decimal(0.25, 4),
         nargs="+",
         default=[1.0],
         metavar="FACTOR",
@@ -125,35 +120,36 @@ def _shared(parser: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:
     add("--out", type=Path, help="folder of checkpoint, logs and state; none: a new one in runs/")
     add("--resume", action="store_true", help="go on from the state in the folder of --out")
     add(
-        "--limit", type=positive, help="for a trial: clips of each part, or of each word; none: all"
+        "--limit", type=whole(1), help="for a trial: clips of each part, or of each word; none: all"
     )
-    add("--steps", type=positive, help="for a trial: end after so many steps; none: all epochs")
+    add("--steps", type=whole(1), help="for a trial: end after so many steps; none: all epochs")
 
     model = parser.add_argument_group("the network (mel bands are the notebook's own)")
     add = model.add_argument
     add("--model", help="name of the class; none: the one that the notebook trains")
-    add("--hidden", type=positive, help="numbers of a recurrent state; none: as the class has it")
+    add("--hidden", type=whole(1), help="numbers of a recurrent state; none: as the class has it")
     add("--cell", type=str.upper, choices=("GRU", "LSTM"),
         help="recurrent cell; none: as the class has it")  # fmt: skip
-    add("--dropout", type=float, help="share of numbers dropped; none: as the class has it")
+    add("--dropout", type=decimal(0, 1), help="share of numbers dropped; none: as the class has it")
     add("--set", action="append", default=[], metavar="NAME=VALUE",
         help="another argument of the class, such as layers=4; may be repeated")  # fmt: skip
 
     learning = parser.add_argument_group("learning")
     add = learning.add_argument
-    add("--epochs", type=positive, default=defaults["epochs"], help="passes over the clips")
-    add("--batch-size", type=positive, default=defaults["batch_size"],
+    add("--epochs", type=whole(1), default=defaults["epochs"], help="passes over the clips")
+    add("--batch-size", type=whole(1), default=defaults["batch_size"],
         help="clips of a step, of all processes together")  # fmt: skip
-    add("--accumulate", type=positive, default=1,
+    add("--accumulate", type=whole(1), default=1,
         help="pieces that a process hears a step's clips in: less memory")  # fmt: skip
-    add("--learning-rate", type=float, default=defaults["learning_rate"], help="its highest value")
+    add("--learning-rate", type=decimal(1e-9), default=defaults["learning_rate"],
+        help="its highest value")  # fmt: skip
     add("--schedule", choices=("one-cycle", "steps", "constant"), default="one-cycle",
         help="of the learning rate; steps: halved every 10 epochs")  # fmt: skip
-    add("--weight-decay", type=float, default=defaults["weight_decay"],
+    add("--weight-decay", type=decimal(0), default=defaults["weight_decay"],
         help="of AdamW, a step and unit of learning rate; 0: Adam")  # fmt: skip
-    add("--clip", type=float, default=1.0, help="longest gradient; 0: any length")
-    add("--seed", type=int, default=settings.seed(), help="of every random number")
-    add("--validate", type=int, default=2_000, metavar="CLIPS",
+    add("--clip", type=decimal(0), default=1.0, help="longest gradient; 0: any length")
+    add("--seed", type=whole(0, 2**32 - 1), default=settings.seed(), help="of every random number")
+    add("--validate", type=whole(0), default=2_000, metavar="CLIPS",
         help="most clips that are scored after each epoch, of all lengths; 0: all")  # fmt: skip
 
     machine = parser.add_argument_group("the machine")
@@ -161,14 +157,14 @@ def _shared(parser: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:
     add("--device", default=settings.device_name(), help="cpu, cuda, mps; none: the best found")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 0))  # torchrun and `fabric run` set it
     nodes = int(os.environ["WORLD_SIZE"]) // here if here else 1
-    add("--devices", type=positive, default=here or 1,
+    add("--devices", type=whole(1), default=here or 1,
         help="processes on each computer: one for each GPU")  # fmt: skip
-    add("--nodes", type=positive, default=nodes, help="computers")
+    add("--nodes", type=whole(1), default=nodes, help="computers")
     add("--precision", choices=("auto", "32-true", "bf16-mixed"), default="auto",
         help="of the arithmetic; auto: bf16-mixed on GPUs that have it")  # fmt: skip
-    add("--workers", type=int, default=min(4, max(1, (os.cpu_count() or 2) - 1)),
+    add("--workers", type=whole(0), default=min(4, max(1, (os.cpu_count() or 2) - 1)),
         help="processes that prepare clips, for each process that trains; 0: none")  # fmt: skip
-    add("--save-every", type=float, default=10.0,
+    add("--save-every", type=decimal(0), default=10.0,
         help="minutes between two states inside an epoch; 0: after each step")  # fmt: skip
 
 
@@ -177,6 +173,12 @@ def run(options: argparse.Namespace) -> int:
     device = select_device(options.device)
     if "fork" not in torch.multiprocessing.get_all_start_methods() or sys.platform == "darwin":
         options.workers = 0  # what a notebook defines cannot be sent to a fresh process
+    share = -(-options.batch_size // (options.devices * options.nodes))
+    if options.accumulate > share:
+        raise Refused(
+            f"--accumulate {options.accumulate} cuts {share} clips, which a process hears in a "
+            "step: give it at most as many pieces."
+        )
     task = (Sentences if options.kind == "ctc" else Words)(options, device)
     folder = _folder(options)
     words = [word for word in sys.argv[1:] if word != "--resume"]
@@ -190,11 +192,16 @@ def run(options: argparse.Namespace) -> int:
     first = fabric.is_global_zero
     with contextlib.ExitStack() as held:
         if first:
-            folder.mkdir(parents=True, exist_ok=True)
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(files.locked(folder / "state.pt", seconds=0))
             except filelock.Timeout:
                 raise Refused(f"Another training writes into {folder} now.") from None
+            except OSError as error:
+                why = (error.strerror or str(error)).lower()
+                raise Refused(
+                    f"The folder {folder} cannot be written ({why}): give another one with --out."
+                ) from None
         else:  # said once
             held.enter_context(contextlib.redirect_stdout(io.StringIO()))
         task.open()
@@ -209,10 +216,15 @@ def run(options: argparse.Namespace) -> int:
             fit.resume()
         try:
             fit.run()
-        except Stopped:
+        except (Stopped, KeyboardInterrupt) as ended:
             place = f"step {fit.step:,} of {fit.steps_an_epoch:,} in epoch {fit.epoch + 1}"
-            print(f"Stopped after {place}; the state is kept. To go on:")
-            print(f"  {options.command} --resume", flush=True)
+            kept = (folder / "state.pt").is_file()
+            what = "the state is kept" if isinstance(ended, Stopped) else (
+                "an earlier state is kept" if kept else "no state is kept yet"
+            )  # fmt: skip
+            print(f"Stopped after {place}; {what}." + " To go on:" * kept)
+            if kept:
+                print(f"  {options.command} --resume", flush=True)
             return 130
         program = f"transcribe {folder} FILE" if options.kind == "ctc" else f"test {folder}"
         print(f"{folder / 'summary.txt'} says what was trained. Try it:")
@@ -226,8 +238,10 @@ def _folder(options: argparse.Namespace) -> Path:
         if options.resume:
             raise Refused("--resume needs the folder: --out FOLDER")
         runs = settings.runs_folder()
-        number = 1 + sum(1 for path in runs.glob(f"{options.kind}-program-*"))
-        return runs / f"{options.kind}-program-{number}"
+        name = f"{options.kind}-program-"
+        taken = [path.name.removeprefix(name) for path in runs.glob(f"{name}*")]
+        number = 1 + max((int(each) for each in taken if each.isdecimal()), default=0)
+        return runs / f"{name}{number}"
     there = [name for name in ("state.pt", "checkpoint.pt") if (options.out / name).is_file()]
     if options.resume and "state.pt" not in there:
         raise Refused(f"{options.out} holds no state to go on from: leave out --resume.")

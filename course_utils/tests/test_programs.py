@@ -168,7 +168,8 @@ def test_an_exercise_that_is_to_be_written_is_named_before_any_corpus_is_read(
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(voices, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_ends_it_is_told_how_to_go_on(voices, tmp_path, monkeypatch, capsys, asked):
     given = ["ctc", "--corpus", str(voices), "--limit", "8", "--epochs", "2", "--batch-size", "2"]
     given += [*SMALL, "--mask", "4", "10"]
     assert programs.run("train", [*given, "--out", str(tmp_path / "whole")]) == 0
@@ -177,7 +178,7 @@ def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(voices, tmp_path, monkeypa
 
     def pressed(self, network, batch):
         if network.training and next(steps) == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(asked)
         return loss(self, network, batch)
 
     with monkeypatch.context() as patch:
@@ -354,7 +355,7 @@ def test_listen_tells_events_of_a_file(words, spoken, tmp_path, capsys):
         p = trained(sound[None, :, end - 16_000 : end]).softmax(dim=1)[0]
         assert event["word"] == trained.labels[int(p.argmax())]
         assert event["score"] == pytest.approx(float(p.max()), abs=1e-4)
-    assert programs.run("listen", [*given, "--threshold", "1.1"]) == 0
+    assert programs.run("listen", [*given, "--threshold", "1"]) == 0
     assert capsys.readouterr().out == ""
 
 
@@ -441,6 +442,18 @@ def refusals(by_heart, words, tmp_path):
     yield "train", ["ctc", "--set", "width=3"], "SpeechCTC takes no width; it takes bands"
     yield "train", ["ctc", "--model", "Nothing"], "does not define Nothing"
     yield "train", ["ctc", "--corpus", str(tmp_path / "no")], "There is no corpus"
+    yield "train", ["ctc", "--notebook", str(silent)], "silent.wav"
+    yield "train", ["ctc", "--language", "xx"], "language is 'xx'; the embedded corpus speaks"
+    yield "train", ["ctc", "--min-seconds", "20"], "min_seconds is 20.0, max_seconds 10.0"
+    yield "train", ["ctc", "--accumulate", "9"], "--accumulate 9 cuts 8 clips"
+    yield "train", ["ctc", "--set", "bands=7"], "corpus and notebook decide bands"
+    yield "train", ["ctc", "--limit", "4", "--set", "hidden=-1"], "cannot be made with .*hidden=-1"
+    yield "train", ["ctc", "--limit", "4", "--mask", "99", "1"], "up to 99 bands, and there are 40"
+    yield "train", ["ctc", "--device", "foo"], "The device asked for is 'foo', which is none"
+    yield "train", ["ctc", "--out", str(text)], "a.txt cannot be written .*give another"
+    yield "transcribe", [ok, str(text), "--beam", "2", "--text", str(half)], "is no text in UTF-8"
+    yield "transcribe", [ok, str(text), "--beam", "2", "--text", "none"], "There is no file none"
+    yield "transcribe", [ok, str(text), "--alpha", "0.3"], "give its sentences with --text"
     yield "train", ["ctc", "--resume"], "--resume needs the folder"
     yield "train", ["ctc", "--resume", "--out", str(tmp_path)], "holds no state"
     yield "test", [ok, "--corpus", str(tmp_path / "no")], "There is no corpus"
@@ -456,12 +469,45 @@ def test_what_cannot_be_used_is_said_in_one_line(by_heart, words, tmp_path, caps
         assert re.search(message, told(capsys)), given
 
 
+def test_one_bad_path_does_not_stop_the_others(by_heart, voices, tmp_path, capsys):
+    clip = sorted(voices.rglob("*.mp3"))[0]
+    folder = tmp_path / "some\tfolder"
+    folder.mkdir()
+    (folder / "clip.mp3").write_bytes(clip.read_bytes())
+    (folder / "notes.txt").write_text("nothing to hear")
+    (folder / "gone.wav").symlink_to(tmp_path / "nowhere")
+    capsys.readouterr()
+    assert programs.run("transcribe", [str(by_heart), "none.wav", str(folder)]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{tmp_path}/some folder/clip.mp3\t")
+    assert len(said.out.splitlines()) == 1
+    for part in ("no folder none.wav", "none of .wav, .flac, .mp3: notes.txt", "gone.wav"):
+        assert part in said.err
+
+
+def test_a_new_training_takes_no_number_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_RUNS", str(tmp_path))
+    for name in ("ctc-program-2", "ctc-program-10", "ctc-program-other", "words-program-30"):
+        (tmp_path / name).mkdir()
+    given = types.SimpleNamespace(out=None, resume=False, kind="ctc")
+    assert train._folder(given) == tmp_path / "ctc-program-11"
+
+
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
         ("transcribe", ["runs/fr"], "the following arguments are required"),
         ("train", [], "the following arguments are required: kind"),
-        ("train", ["ctc", "--epochs", "none"], "argument --epochs: invalid"),
+        ("train", ["ctc", "--epochs", "none"], "--epochs: 'none' is no whole number from 1"),
+        ("train", ["ctc", "--learning-rate", "nan"], "'nan' is no number from 1e-09"),
+        ("train", ["ctc", "--dropout", "2"], "'2' is no number from 0 to 1"),
+        ("train", ["ctc", "--mask", "-1", "3"], "'-1' is no whole number from 0"),
+        ("train", ["ctc", "--speeds", "1e9"], "'1e9' is no number from 0.25 to 4"),
+        ("train", ["words", "--seed", "-1"], "'-1' is no whole number from 0 to 4.29497e+09"),
+        ("transcribe", ["runs/fr", "a.wav", "--beam", "-1"], "'-1' is no whole number from 0"),
+        ("transcribe", ["runs/fr", "a.wav", "--best", "0"], "'0' is no whole number from 1"),
+        ("test", ["runs/fr", "--limit", "-3"], "'-3' is no whole number from 1"),
+        ("listen", ["runs/fr", "--threshold", "inf"], "'inf' is no number from 0 to 1"),
         ("train", ["ctc", "--epoch", "3"], "unrecognized arguments: --epoch"),
         ("test", ["runs/fr", "--split", "all"], "invalid choice: 'all'"),
     ],
