@@ -235,7 +235,7 @@ def prefix_tree(
                 if other in before:
                     ends = [before.index(other), row]
                     colour = "0.6" if other == text else COLOURS[0]
-                    ax.plot([frame - 0.72, frame - 0.28], ends, "-", color=colour, zorder=0)
+                    ax.plot([frame - 1, frame], ends, "-", color=colour, zorder=0)
             box = {"boxstyle": "round", "facecolor": "#FFFFFF", "edgecolor": "0.5"}
             label = f"{_written(text, symbols)}  {math.exp(score):.2f}"
             ax.text(frame, row, label, ha="center", va="center", fontsize=9, bbox=box)

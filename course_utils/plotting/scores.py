@@ -1,5 +1,6 @@
 """Plots of scores: learning curves, robustness, confusions."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -203,7 +204,7 @@ def transfer(
     matplotlib Axes
     """
     corpora = sorted({corpus for each in values.values() for corpus in each})
-    ax = new_axes(8, 1.1 + 0.42 * len(values)) if ax is None else ax
+    ax = new_axes(8, 1.3 + 0.5 * len(values)) if ax is None else ax
     if not values:
         note(ax, "No result is there yet: nothing was trained or measured for these words.")
         ax.text(0.5, 0.5, "no result yet", ha="center", transform=ax.transAxes)
@@ -239,10 +240,12 @@ def transfer(
             for each, found in means.items()
         ]
     note(ax, f"Trained on {', '.join(corpora)}: {'; '.join(said)}.")
-    ax.set_yticks(range(len(values)), list(values))
+    names = [textwrap.fill(" ".join(test.split()), 38) for test in values]
+    ax.set_yticks(range(len(values)), names, fontsize=9)
     ax.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
     ax.set_xlim(0, max(102, ax.get_xlim()[1]))
-    legend_above(ax, 2)
+    # To the left: above the names there is room, and all of the width is left to what is drawn.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.3)
     return with_grid(ax, "x")
 
 
@@ -368,7 +371,8 @@ def rates_by_speaker(
     errors, letters = (sum(counts) for counts in zip(*speakers.values(), strict=True))
     ax.bar(range(1, len(rates) + 1), rates, color=COLOURS[0])
     ax.axhline(100 * errors / letters, color="0.35", linestyle=":", label="all together")
-    ax.set(xlabel="Speaker, sorted", ylabel="CER (%)")
+    ax.set(xlabel="Speaker, sorted", ylabel="CER (%)", xlim=(0.4, len(rates) + 0.6))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(frameon=False)
     text = f"CER of {len(rates)} speakers: from {rates[0]:.1f} to {rates[-1]:.1f} %, half of them "
     text += f"below {np.median(rates):.1f} %; all together {100 * errors / letters:.1f} %."

@@ -229,6 +229,8 @@ def _counted(
     near: Callable = lambda known: known, once: bool = True, first: bool = True,
     takes: bool = False, same: Callable = lambda said, heard: said == heard,
     again: str = "alarm", wrong: tuple = ("confusion",), miss: Any = math.nan,
+    free: Callable = lambda k, answered: k not in answered, earliest: int = 0, latest: int = -1,
+    gone: bool = False,
 ) -> Count:
     """The oracle: event after event, each beside all commands; with what may be wrong in it.
 
@@ -240,16 +242,23 @@ def _counted(
         A command is answered once; by the first answer; by a wrong word, too.
     again, wrong : str, tuple of str
         What a second answer, and what another word, are taken for.
+    free : callable
+        Whether a command waits for its answer.
+    earliest, latest : int
+        Which of several waiting ones is answered, and which one is confused.
+    gone : bool
+        Answered commands are not there any more.
     """
     latencies: list[Any] = [miss] * len(commands)
     answered: set[int] = set()
     lists: dict[str, list] = {"confusion": [], "alarm": [], "nothing": []}
     for t, word in events:
         there = near([k for k, (s, e, _) in enumerate(commands) if inside(t, s, e, after)])
+        there = [k for k in there if not gone or k not in answered]
         right = [k for k in there if same(commands[k][2], word)]
-        open_ = [k for k in right if k not in answered or not once]
+        open_ = [k for k in right if free(k, answered) or not once]
         if open_:
-            k = open_[0]
+            k = open_[earliest]
             if first or k not in answered:
                 latencies[k] = latency(t, *commands[k][:2])
             answered.add(k)
@@ -258,7 +267,7 @@ def _counted(
                 (commands[right[-1]][2], word) if right and again == "confusion" else (t, word)
             )
         else:
-            said = commands[there[-1]][2]
+            said = commands[there[latest]][2]
             for kind in wrong:
                 lists[kind].append((said, word) if kind == "confusion" else (t, word))
             answered |= {there[-1]} if takes else set()
@@ -287,6 +296,10 @@ COUNT_MISTAKES: dict[str, Callable] = {
             s - after <= t <= e + after,
         "after is an argument: it need not be 0.5": lambda t, s, e, after: s <= t <= e + 0.5,
         "start and end + after belong to it: <=, not <": lambda t, s, e, after: s < t < e + after,
+        "the last moment, end + after, belongs to it: <=, not <": lambda t, s, e, after:
+            s <= t < e + after,
+        "the first moment, start, belongs to it: <=, not <": lambda t, s, e, after:
+            s < t <= e + after,
     }),
     **with_option(_counted, "latency", {
         "latency runs from the end of the command, not from its start": lambda t, s, e: t - s,
@@ -301,6 +314,13 @@ COUNT_MISTAKES: dict[str, Callable] = {
         partial(_counted, again="nothing"),
     "a second answer to the same command is a false alarm, no confusion":
         partial(_counted, again="confusion"),
+    "nan equals nothing, not even itself: ask math.isnan which commands wait for an answer":
+        partial(_counted, free=lambda k, answered: False),
+    "of two such commands that wait, the one that began first is answered first":
+        partial(_counted, earliest=-1),
+    "a confusion names the command that began last": partial(_counted, latest=0),
+    "a confusion and a second answer look at all commands of this time, answered ones, too":
+        partial(_counted, gone=True),
     "a wrong word does not use the command up: the right one may follow":
         partial(_counted, takes=True),
     "a hit needs the right word": partial(_counted, same=lambda said, heard: True),
@@ -381,8 +401,8 @@ def count_events(answer: Callable) -> None:
             at = end + draw.choice((0.15, 0.3, 1.5))
         return sorted(heard), said, draw.uniform(0.3, 0.9)
 
-    cases = [drawn(12) for _ in range(5)] + [(_HEARD, _SAID)]
-    cases += [([], _SAID[:2]), (_HEARD[:3], []), ([], [])]
+    cases = [(_HEARD, _SAID), *(drawn(12) for _ in range(5))]  # first the one that one can follow
+    cases += [([], _SAID[:2]), (_HEARD[:3], []), ([], []), ([(1.0, "yes")], _SAID)]
     mine = _as_lists(answer)
     otherwise = "hit: right word, in its time, not answered yet; confusion: no such word is due"
     agree(mine, _counted, cases, COUNT_MISTAKES, otherwise)

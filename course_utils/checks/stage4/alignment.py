@@ -35,8 +35,10 @@ def _table(emit: Tensor, places: list[int], add: Callable, ends: int = 2) -> Ten
 
 def _soft(
     log_probs: Tensor, target: list[int], *, add: Callable = torch.logsumexp, ends: int = 2,
+    turned: Callable = lambda emit, places: (emit.flip(0, 1), places[::-1]),
     back: Callable = lambda table: table.flip(0, 1),
     through: Callable = lambda ahead, back, emit: ahead + back - emit,
+    total: Callable = lambda ahead, add: add(ahead[-1, -2:], 0),
     share: Callable = lambda through, total: (through - total).exp(),
     gather: Callable = lambda zeros, index, shares: zeros.index_add(1, index, shares),
     give: Callable = lambda found, log_probs: found,
@@ -47,8 +49,8 @@ def _soft(
         places += [token, 0]
     emit = log_probs[:, places]
     ahead = _table(emit, places, add)
-    behind = back(_table(emit.flip(0, 1), places[::-1], add, ends))
-    shares = share(through(ahead, behind, emit), add(ahead[-1, -2:], 0))
+    behind = back(_table(*turned(emit, places), add, ends))
+    shares = share(through(ahead, behind, emit), total(ahead, add))
     return give(gather(torch.zeros_like(log_probs), torch.tensor(places), shares), log_probs)
 
 
@@ -85,6 +87,10 @@ SOFT_MISTAKES: dict[str, Callable] = {
         _but(back=lambda table: table.flip(0)),
     "the way back is turned round in time, too: turn both axes back":
         _but(back=lambda table: table.flip(1)),
+    "the way back reads the places from the last one, too: places turned round, not time alone":
+        _but(turned=lambda emit, places: (emit.flip(0), places), back=lambda table: table.flip(0)),
+    "a text may end in its last letter, too: the sum of the last two places":
+        _but(total=lambda ahead, add: ahead[-1, -1]),
     "this is what the clip says without the text": lambda x, target: x.exp(),
     "this is the gradient: the soft alignment alone is asked":
         _but(give=lambda found, log_probs: log_probs.exp() - found),

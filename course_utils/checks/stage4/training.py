@@ -99,6 +99,9 @@ BATCH_LOSS_MISTAKES: dict[str, Callable] = {
     "where no text fits there is nothing to divide by: .clamp(min=1)":
         _but(mean=lambda losses, letters, fits, frames: (losses / letters).sum() / fits.sum()),
     # of the way back
+    "where no text fits, 0 with a way back: a sum of zeros, not torch.tensor(0.0)":
+        _but(mean=lambda losses, letters, fits, frames: _mean(losses, letters, fits, frames)
+             if fits.any() else torch.zeros((), dtype=losses.dtype)),
     "training follows the loss back: return the tensor, no .item() and no no_grad": _detached,
     "return a tensor: .item() cuts the way back": lambda *given: _loss(*given).item(),
     "ask the model once: each call costs as much as the first":
@@ -372,6 +375,8 @@ PENALTY_MISTAKES: dict[str, Callable] = {
         _priced(give=lambda total: total.detach()),
     "return a tensor: .item() cuts the way back": _priced(give=lambda total: total.item()),
     "a penalty is added to the loss: a plus sign": _priced(give=lambda total: -total),
+    "a tensor also where nothing is trained: begin with torch.zeros(())":
+        _priced(give=lambda total: total if total.requires_grad else 0),
 }
 
 
@@ -388,7 +393,7 @@ def weight_penalty(answer: Callable) -> None:
     for salt, network in enumerate(networks):
         for place, parameter in enumerate(network.parameters()):
             noise = torch.randn(parameter.shape, generator=generator(20 + 9 * salt + place))
-            parameter.data = noise.double()
+            parameter.data = noise  # float32, as a network's are
     networks[0].layers[2].bias.data[0] = 0.0
     prices = [(0.3, 0.0), (0.0, 0.2), (0.5, 0.07)]
     cases = [(network, *price) for network in networks[:2] for price in prices]
@@ -410,10 +415,11 @@ def weight_penalty(answer: Callable) -> None:
 
     named = {c: partial(asked, wrong, call=plain) for c, wrong in PENALTY_MISTAKES.items()}
     otherwise = "l1 times the sum of sizes and l2 times the sum of squares, of all that is trained"
-    agree(partial(asked, answer), truth, cases, named, otherwise, 1e-5, "a derivative")
+    agree(partial(asked, answer), truth, cases, named, otherwise, 1e-4, "a penalty or a slope")
 
-    def nothing(answer: Callable, call: Callable = call) -> float:
-        return float(call(answer, networks[2], 0.3, 0.2))
+    def nothing(answer: Callable, call: Callable = call) -> Any:
+        total = call(answer, networks[2], 0.3, 0.2)
+        return float(total) if isinstance(total, Tensor) else f"a {type(total).__name__}"
 
     named = {c: partial(nothing, wrong, call=plain) for c, wrong in PENALTY_MISTAKES.items()}
     otherwise = "a model of which nothing is trained costs 0"
