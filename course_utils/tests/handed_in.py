@@ -288,7 +288,7 @@ ORDINARY = [
     Row("untouched", lambda: Filled(1, []), "all", {"1.1": "open", "1.10": "open"}, quick=True),
     Row("half", lambda: Filled(1, [f"1.{i}" for i in range(1, 6)]), "1.6 1.7 1.8 1.9 1.10 1.11"),
     Row("one_mistake_each", lambda: mistaken(1), "all", {"1.1": "wrong"}),
-    Row("first_missing", lambda: Filled(1, [f"1.{i}" for i in range(2, 11)]), "1.1",
+    Row("first_missing", lambda: Filled(1, [f"1.{i}" for i in range(2, 12)]), "1.1",
         {"1.1": "open"}),
     Row("loop_in_answer", _few(lambda made: made.inside("1.3", "while True: pass")),
         f"1.3 {_REST}", {"1.3": "time"}),

@@ -1045,7 +1045,8 @@ def test_published_checksums_are_there_where_there_are_any():
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_clips_open_in_under_a_second(tmp_path):
+def test_a_hundred_thousand_clips_open_hardly_slower_than_they_are_listed(tmp_path):
+    """0.7 s on a quiet core. Another one is as much slower at both, so their ratio is bounded."""
     source = corpus_in(tmp_path / "source", words=["a"], speakers=TRAIN)
     originals = sorted(source.rglob("*.wav"))  # four: ext4 allows 65,000 links to a file
     for word in WORDS:
@@ -1055,10 +1056,21 @@ def test_a_hundred_thousand_clips_open_in_under_a_second(tmp_path):
         link = tmp_path / "corpus" / WORDS[number % len(WORDS)] / name
         os.link(originals[number % len(originals)], link)
     assert len(load(tmp_path / "corpus", verbose=False)) == 100_000
-    tries = []
-    for _ in range(3):  # the shortest: the other tests beside this one are not its time
-        start = time.perf_counter()
+
+    def listed():
+        for folder in os.scandir(tmp_path / "corpus"):
+            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+                entry.stat()
+
+    def opened():
         load(tmp_path / "corpus", verbose=False)
-        tries.append(time.perf_counter() - start)
-    print(", ".join(f"{seconds:.2f} s" for seconds in tries))
-    assert min(tries) < 1
+
+    seconds = {listed: [], opened: []}
+    for _ in range(3):
+        for job in (listed, opened):
+            start = time.process_time()  # the other tests beside this one are not its time
+            job()
+            seconds[job].append(time.process_time() - start)
+    ratio = min(seconds[opened]) / min(seconds[listed])
+    print(f"{min(seconds[opened]):.2f} s, {ratio:.1f} times as long as listing")
+    assert ratio < 5  # measured: 2.3 to 3.1, on a quiet and on a busy machine

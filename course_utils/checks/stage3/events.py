@@ -185,7 +185,9 @@ def _apart(values: list[list[float]], about: float) -> float:
     """A threshold near this one from which the largest value of each frame keeps away."""
     tops = sorted(max(row) for row in values)
     gaps = [(b - a, (a + b) / 2) for a, b in itertools.pairwise(tops)]
-    return max(gap for gap in gaps if abs(gap[1] - about) < 0.1)[1]
+    near = [gap for gap in gaps if abs(gap[1] - about) < 0.1]
+    # Where the largest values leave the middle empty, the gap around it is wide.
+    return (max(near) if near else min(gaps, key=lambda gap: abs(gap[1] - about)))[1]
 
 
 @check("3.14", EVENT_MISTAKES, draws=False)
@@ -403,6 +405,7 @@ def count_events(answer: Callable) -> None:
 
     cases = [(_HEARD, _SAID), *(drawn(12) for _ in range(5))]  # first the one that one can follow
     cases += [([], _SAID[:2]), (_HEARD[:3], []), ([], []), ([(1.0, "yes")], _SAID)]
+    cases += [(_HEARD, _SAID, 0.3), (_HEARD, _SAID, 0.8)]
     mine = _as_lists(answer)
     otherwise = "hit: right word, in its time, not answered yet; confusion: no such word is due"
     agree(mine, _counted, cases, COUNT_MISTAKES, otherwise)
