@@ -210,7 +210,7 @@ def test_the_page_from_disk_hears_a_word(html, tmp_path, word):
         heard.get_by_text(word).wait_for(timeout=30_000)
         plain.wait_for_timeout(2_000)
         names = heard.inner_text().split()
-        # Windows that cut the word may hear another one: seen once in twenty runs, on a busy core.
+        # Windows that cut the word may hear another one: seen once, on a busy core.
         assert word in names and len(names) <= 2
         assert not complaints_about(plain, "main")
         plain.get_by_role("button", name="Stop").click()
