@@ -204,7 +204,7 @@ def heard(
         ax.fill_between(
             seconds, base, base - 0.9 * posteriors[:, row], color=COLOURS[0], linewidth=0
         )
-        ax.axhline(base - 0.9 * threshold, color="0.6", linestyle=":", linewidth=0.7)
+        ax.axhline(base - 0.9 * threshold, color="0.6", linestyle="--", linewidth=0.7)
         ax.axhline(base, color="0.8", linewidth=0.5)
     told = [(second, word) for second, word in events if second >= start]
     for second, word in told:
