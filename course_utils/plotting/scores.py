@@ -228,22 +228,19 @@ def transfer(
     draw("each seed", many, color="0.2", marker="|", markersize=14)
     guess = [(chances[test], row) for row, test in enumerate(values) if chances[test] is not None]
     draw("chance", guess, color="0.35", marker="x")
+    names = [" ".join(test.split()) for test in values]
     said = [
-        f"{' '.join(test.split())} "
+        f"{names[row]} "
         + ", ".join(f"{np.mean(each[corpus]):.0%}" if corpus in each else "-" for corpus in corpora)
-        for test, each in values.items()
+        for row, each in rows
     ]
     if len(said) > 4:  # the table beside the figure has them all
         means = {each: [np.mean(row[each]) for _, row in rows if each in row] for each in corpora}
-        said = [f"{len(values)} rows"] + [
-            f"{each} {len(found)} of them, {min(found):.0%} to {max(found):.0%}"
-            for each, found in means.items()
-        ]
+        spans = (f"{each} {min(found):.0%} to {max(found):.0%}" for each, found in means.items())
+        said = [f"{len(values)} rows", *spans]
     note(ax, f"Trained on {', '.join(corpora)}: {'; '.join(said)}.")
-    names = [textwrap.fill(" ".join(test.split()), 38) for test in values]
-    ax.set_yticks(range(len(values)), names, fontsize=9)
-    ax.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
-    ax.set_xlim(0, max(102, ax.get_xlim()[1]))
+    ax.set_yticks(range(len(values)), [textwrap.fill(name, 38) for name in names], fontsize=9)
+    ax.set(xlabel=xlabel, xlim=(0, max(102, ax.get_xlim()[1])), ylim=(len(values) - 0.5, -0.5))
     # To the left: above the names there is room, and all of the width is left to what is drawn.
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.3)
     return with_grid(ax, "x")
