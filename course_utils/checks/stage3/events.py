@@ -406,6 +406,10 @@ def count_events(answer: Callable) -> None:
     cases = [(_HEARD, _SAID), *(drawn(12) for _ in range(5))]  # first the one that one can follow
     cases += [([], _SAID[:2]), (_HEARD[:3], []), ([], []), ([(1.0, "yes")], _SAID)]
     cases += [(_HEARD, _SAID, 0.3), (_HEARD, _SAID, 0.8)]
+    # At 1.9 s two commands are due: one that may be answered late, and one that has begun.
+    first, words = (1.0, 1.5, "yes"), ("no", "yes")
+    heard = [[(1.9, "up")], [(1.9, "yes")], [(1.2, "yes"), (1.9, "yes")]]
+    cases += [(events, [first, (1.8, 2.3, word)]) for events in heard for word in words]
     mine = _as_lists(answer)
     otherwise = "hit: right word, in its time, not answered yet; confusion: no such word is due"
     agree(mine, _counted, cases, COUNT_MISTAKES, otherwise)
