@@ -11,7 +11,6 @@ again, so the command may be stopped and called again.
     python -m course_utils.instructor.worth                          # everything embedded
     python -m course_utils.instructor.worth minutes --languages fr --seeds 0
     python -m course_utils.instructor.worth real --real FOLDER       # a release of Common Voice
-    python -m course_utils.instructor.worth pocketsphinx --real FOLDER
 
 ``real`` takes a corpus of any size and language. A course in Prague (NPFL138) gives its students
 about ten thousand utterances of one language of Common Voice, and asks for at most 45 % of the
@@ -47,7 +46,6 @@ NAME = "data"  # of the study
 #: Each with the languages that it is made in.
 STUDIES = {
     "real": ["en", "fr"], "minutes": ["fr", "en"], "marks": ["fr", "de", "es"], "pieces": ["fr"],
-    "pocketsphinx": ["en"],
 }  # fmt: skip
 MINUTES = (5, 10, 20)
 SPEEDS = (0.88, 0.94, 1.0, 1.06, 1.12)
@@ -71,7 +69,7 @@ def wanted(
     """What tells each training from the others, those first that most is said about."""
     found = []
     for study in STUDIES:
-        if study not in chosen or (study == "real" and real is None) or study == "pocketsphinx":
+        if study not in chosen or (study == "real" and real is None):
             continue
         spoken = STUDIES[study]
         if languages is not None:
@@ -388,29 +386,6 @@ def measured(store: Store, run: Run, device: torch.device, *options: Any) -> Run
     return {"run": run, "device": str(device), **record}
 
 
-def pocketsphinx(store: Store) -> Iterable[Run]:
-    """What a free recogniser of the time before writes, with its own models of English."""
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(samprate=16_000, loglevel="FATAL")
-    for source in ("real", "embedded") if store.real else ("embedded",):
-        run = {"study": "pocketsphinx", "language": "en", "tested_on": source, "seed": 0}
-        bench = Bench(store, run, torch.device("cpu"), quick=False)
-        start, written = time.perf_counter(), []
-        for clip in store.part("en", source, "test"):
-            decoder.start_utt()
-            decoder.process_raw((32767 * clip.waveform[0]).short().numpy().tobytes(), full_utt=True)
-            decoder.end_utt()
-            written.append(decoder.hyp().hypstr if decoder.hyp() else "")
-        said = bench.texts(source, "test")
-        texts = [bench.code["normalise"](text, alphabet.table()) for text in written]
-        yield {
-            "run": run, "seconds": round(time.perf_counter() - start, 1),
-            "test": {"clips": len(said), "greedy": bench.rates(said, texts)},
-            "without listening": bench.without_listening(source),
-        }  # fmt: skip
-
-
 def work(
     store: Store,
     next_run: Callable[[], Run | None],
@@ -458,9 +433,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     torch.set_num_threads(1)  # what is forked must not have had threads of its own
     store = Store(options.real)
-    if "pocketsphinx" in options.studies:
-        for record in pocketsphinx(store):
-            keep(record)
     known = [record["run"] for record in studies.study(NAME, options.folder)]
     chosen = options.studies or list(STUDIES)
     runs = wanted(chosen, options.languages, options.real, options.seeds)
